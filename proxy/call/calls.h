@@ -57,7 +57,7 @@ void calls_judge(const struct calls *calls, const struct config *next,
 void calls_sweep(void *arg, uint64_t now_ms);
 
 /* Stops accepting calls, until calls_resume. The kernel refuses new connections, but the sockets
- * stay bound, so that nobody else takes their ports, and calls_resume needs no privilege. At a
+ * stay bound, so that no other process takes their ports, and calls_resume needs no privilege. At a
  * shared socket connections wait instead. shared->on_idle is called whenever the last call has
  * ended. For worker_post, as all functions below: arg is the struct calls. */
 void calls_drain(void *arg);

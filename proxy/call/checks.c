@@ -4,15 +4,15 @@
 
 enum { LINE_EVERY_MS = 60000, SEEN_MS = 60000 };
 
-bool checks_have_seen(struct checks_seen *seen, const struct addr *who, uint64_t now_ms)
+bool checks_have_seen(struct checks_seen *seen, const struct addr *addr, uint64_t now_ms)
 {
-    struct addr host = *who;
+    struct addr host = *addr;
 
     host.port = 0;
     for (size_t i = 0; i < CHECKS_SEEN; i++)
-        if (now_ms < seen->visitor[i].until && addr_equal(&seen->visitor[i].who, &host))
+        if (now_ms < seen->visitor[i].until && addr_equal(&seen->visitor[i].addr, &host))
             return true;
-    seen->visitor[seen->next] = (struct checks_visitor){.who = host, .until = now_ms + SEEN_MS};
+    seen->visitor[seen->next] = (struct checks_visitor){.addr = host, .until = now_ms + SEEN_MS};
     seen->next = (seen->next + 1) % CHECKS_SEEN;
     return false;
 }

@@ -31,14 +31,14 @@ struct checks {
 enum { CHECKS_SEEN = 16 };
 struct checks_seen {
     struct checks_visitor {
-        struct addr who;
+        struct addr addr;
         uint64_t until; /* ms */
     } visitor[CHECKS_SEEN];
     unsigned next; /* index of the oldest entry */
 };
 
 /* Returns whether an address was seen within the last minute; if not, adds it. */
-bool checks_have_seen(struct checks_seen *seen, const struct addr *who, uint64_t now_ms);
+bool checks_have_seen(struct checks_seen *seen, const struct addr *addr, uint64_t now_ms);
 
 /* Counts a health check. Any thread. */
 void checks_count(struct checks *checks, enum check kind);

@@ -347,7 +347,7 @@ static void negotiate(struct call *call)
 {
     uint8_t head[HTTP_BUILD_MAX];
     char date[32];
-    struct binding_leaf ours, theirs = call->uplink.backend->told;
+    struct binding_leaf ours, theirs = call->uplink.backend->configured_leaf;
 
     report_success(call);
     upstream_leaf(&call->client, &ours);

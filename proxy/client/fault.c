@@ -39,7 +39,7 @@ static const struct fault_info faults[FAULTS] = {
         {"status", "the server refused the SSTP request", SERVER,
          "whether SSTP is switched on, the Host name (--host), and the rules of a gate "
          "(`sstpgate ctl failures`)"},
-    [FAULT_NOT_SSTP] = {"not-sstp", "after its 200 the server speaks no SSTP",
+    [FAULT_NOT_SSTP] = {"not-sstp", "after its 200 the server does not speak SSTP",
                         "the port number, or a proxy in between", "which program listens there"},
     [FAULT_NAK] = {"nak", "the server refused the SSTP protocol for PPP", SERVER,
                    "the log of the server"},

@@ -31,7 +31,7 @@ enum fault {
     FAULT_PIN,       /* the certificate is not the pinned one */
     FAULT_NOT_HTTP,
     FAULT_STATUS,     /* another status than 200 */
-    FAULT_NOT_SSTP,   /* the server speaks no SSTP after its 200 */
+    FAULT_NOT_SSTP,   /* the server does not speak SSTP after its 200 */
     FAULT_NAK,        /* Call Connect Nak */
     FAULT_NO_HASH,    /* the Ack offers no hash protocol that is possible */
     FAULT_ABORTED,    /* SSTP's Abort, in any step but after Call Connected */

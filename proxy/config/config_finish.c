@@ -132,7 +132,7 @@ static bool derive_verify(struct config_builder *b, size_t index)
                        "and only its keys");
     else if (!pin && !ca)
         config_problem(&b->input, be->line,
-                       "[backend %s] does not say how to verify the server: write pin-sha256 = "
+                       "[backend %s] has no pin-sha256, ca-file or verify: write pin-sha256 = "
                        "FINGERPRINT, or ca-file = FILE (or `system`), or verify = off to trust "
                        "any server",
                        be->name);
@@ -346,12 +346,14 @@ static void find_only_backend(struct config_builder *b, struct config_listener *
     if (b->section_lost)
         return;
     if (others == 0)
-        config_problem(&b->input, line, "[listener %s] has nowhere to send calls: %s", l->name,
+        config_problem(&b->input, line, "[listener %s] has no server for its calls: %s", l->name,
                        c->backend_count == 0 ? "write a [backend NAME]"
                                              : "the only backend is its fallback");
     else
-        config_problem(&b->input, line,
-                       "[listener %s] has no `backend`, and the file has more than one", l->name);
+        config_problem(
+            &b->input, line,
+            "[listener %s] has no `backend`, and the file has more than one: write backend = NAME",
+            l->name);
 }
 
 static void find_backends(struct config_builder *b, size_t index)
@@ -569,5 +571,6 @@ void config_finish(struct config_builder *b)
     check_radius_places(b);
     b->input.path = c->path;
     if (c->listener_count == 0 && !b->section_lost)
-        config_problem(&b->input, 1, "there is no [listener NAME]: the gate would accept nothing");
+        config_problem(&b->input, 1,
+                       "there is no [listener NAME]: the gate would accept no connection");
 }

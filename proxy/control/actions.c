@@ -48,9 +48,9 @@ const char *action_end(struct action *a, const struct call_filter *f)
     if (!filter_is_set(f))
         return "give an ID, user NAME, address PREFIX, listener NAME or server BACKEND/SERVER";
     const bool alone = shared_service_view(&a->gate->store) == NULL || f->id != NULL;
-    const bool told = shared_service_end(&a->gate->store, f);
+    const bool sent = shared_service_end(&a->gate->store, f);
     const size_t ended = drains_end_tunnels(a->gate, f, "end", 1);
-    if (ended == 0 && !told)
+    if (ended == 0 && !sent)
         return alone ? "no tunnel matches"
                      : "no tunnel of this gate matches, and the other gates do not get the order: "
                        "the store is down";
@@ -60,7 +60,7 @@ const char *action_end(struct action *a, const struct call_filter *f)
     log_end(&l);
     fprintf(a->out, "%zu ended%s\n", ended,
             alone  ? ""
-            : told ? " here; the other gates end theirs"
+            : sent ? " here; the other gates end theirs"
                    : " here; the other gates do not get the order: the store is down");
     return NULL;
 }

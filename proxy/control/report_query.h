@@ -8,7 +8,7 @@
 #include "call/filter.h"
 
 enum {
-    REPORT_LIMIT = 100,       /* rows of a list, if the query says nothing else */
+    REPORT_LIMIT = 100,       /* rows of a list, unless the query sets a limit */
     REPORT_LIMIT_MAX = 10000, /* rows of a list */
     REPORT_WHY_MAX = 256,     /* bytes of a message about a query or an action, with its NUL */
 };

@@ -65,13 +65,13 @@ void country_close(struct country *c)
     free(c);
 }
 
-bool country_find(const struct country *c, const struct addr *who, char code[3])
+bool country_find(const struct country *c, const struct addr *addr, char code[3])
 {
     /* The country of the address, else the one in which its network is registered. */
     static const char *const places[] = {"country", "registered_country"};
     struct sockaddr_storage sa;
     int error = MMDB_SUCCESS;
-    (void)addr_to_sockaddr(who, &sa);
+    (void)addr_to_sockaddr(addr, &sa);
     MMDB_lookup_result_s found = MMDB_lookup_sockaddr(&c->db, (struct sockaddr *)&sa, &error);
 
     for (size_t i = 0; error == MMDB_SUCCESS && found.found_entry && i < 2; i++) {
@@ -107,9 +107,9 @@ void country_close(struct country *c)
     (void)c;
 }
 
-bool country_find(const struct country *c, const struct addr *who, char code[3])
+bool country_find(const struct country *c, const struct addr *addr, char code[3])
 {
-    (void)c, (void)who, (void)code;
+    (void)c, (void)addr, (void)code;
     return false;
 }
 

@@ -23,6 +23,6 @@ void country_close(struct country *c);
 
 /* Writes the two letters of ISO 3166-1, in capitals. Returns false if the database has no
  * country for the address. */
-bool country_find(const struct country *c, const struct addr *who, char code[3]);
+bool country_find(const struct country *c, const struct addr *addr, char code[3]);
 
 #endif

@@ -58,9 +58,9 @@ const char *limits_key(enum limits_verdict v)
     return "-";
 }
 
-static bool is_exempt(const struct limits *l, const struct addr *who)
+static bool is_exempt(const struct limits *l, const struct addr *addr)
 {
-    return cidrs_have(&l->c.ban_exempt, who) || cidrs_have(&l->c.proxies, who);
+    return cidrs_have(&l->c.ban_exempt, addr) || cidrs_have(&l->c.proxies, addr);
 }
 
 /* ---- settings ------------------------------------------------------------------------------- */
@@ -137,9 +137,9 @@ struct limits_ban_settings limits_ban_settings(struct limits *l)
 }
 
 /* Needs no lock, because the lengths of the prefixes never change. */
-struct cidr limits_net(const struct limits *l, const struct addr *who)
+struct cidr limits_net(const struct limits *l, const struct addr *addr)
 {
-    return limits_prefixes_net_of(&l->prefixes, who);
+    return limits_prefixes_net_of(&l->prefixes, addr);
 }
 
 void limits_configure(struct limits *l, const struct limits_settings *c)
@@ -171,13 +171,13 @@ void limits_configure(struct limits *l, const struct limits_settings *c)
 /* ---- connections and users ------------------------------------------------------------------ */
 
 static enum limits_verdict limits_judge(const struct limits *l, const struct limits_prefix *p,
-                                        const struct addr *who, uint64_t now_ms)
+                                        const struct addr *addr, uint64_t now_ms)
 {
     const struct limits_settings *c = &l->c;
 
     if (((p != NULL && limits_prefix_is_banned(p, now_ms)) ||
-         manual_bans_have_addr(&l->manual, who, now_ms)) &&
-        !is_exempt(l, who))
+         manual_bans_have_addr(&l->manual, addr, now_ms)) &&
+        !is_exempt(l, addr))
         return LIMITS_BANNED;
     if (p != NULL && c->tunnels_per_address > 0 && p->tunnels >= c->tunnels_per_address)
         return LIMITS_PER_ADDRESS;
@@ -188,13 +188,13 @@ static enum limits_verdict limits_judge(const struct limits *l, const struct lim
     return LIMITS_OK;
 }
 
-enum limits_verdict limits_enter(struct limits *l, const struct addr *who, uint64_t now_ms)
+enum limits_verdict limits_enter(struct limits *l, const struct addr *addr, uint64_t now_ms)
 {
     limits_lock(l);
     const enum limits_verdict v =
-        limits_judge(l, limits_prefixes_find(&l->prefixes, who), who, now_ms);
+        limits_judge(l, limits_prefixes_find(&l->prefixes, addr), addr, now_ms);
     if (v == LIMITS_OK) {
-        struct limits_prefix *p = limits_prefixes_get(&l->prefixes, who->family, who->ip);
+        struct limits_prefix *p = limits_prefixes_get(&l->prefixes, addr->family, addr->ip);
         l->addresses += p->tunnels == 0;
         p->tunnels++;
         rate_take(&l->c.rate_per_address, &p->rate_full_ns, now_ms);
@@ -205,10 +205,10 @@ enum limits_verdict limits_enter(struct limits *l, const struct addr *who, uint6
     return v;
 }
 
-void limits_leave(struct limits *l, const struct addr *who)
+void limits_leave(struct limits *l, const struct addr *addr)
 {
     limits_lock(l);
-    struct limits_prefix *p = limits_prefixes_find(&l->prefixes, who);
+    struct limits_prefix *p = limits_prefixes_find(&l->prefixes, addr);
     INSIST(p != NULL && p->tunnels > 0);
     p->tunnels--;
     l->addresses -= p->tunnels == 0;
@@ -303,15 +303,15 @@ static void look_at_prefix(const struct limits *l, const struct limits_prefix *p
         out->ban_left_ms = p->ban_until_ms - now_ms;
 }
 
-struct limits_state limits_look(struct limits *l, const struct addr *who, struct span user,
+struct limits_state limits_look(struct limits *l, const struct addr *addr, struct span user,
                                 uint64_t now_ms)
 {
     struct limits_user *mine = user.n == 0 ? NULL : user_new(user);
 
     limits_lock(l);
-    const struct limits_prefix *p = limits_prefixes_find(&l->prefixes, who);
-    struct limits_state out = {.verdict = limits_judge(l, p, who, now_ms),
-                               .exempt = is_exempt(l, who),
+    const struct limits_prefix *p = limits_prefixes_find(&l->prefixes, addr);
+    struct limits_state out = {.verdict = limits_judge(l, p, addr, now_ms),
+                               .exempt = is_exempt(l, addr),
                                .ban_points = l->c.ban_points,
                                .tunnels_max = l->c.tunnels_per_address};
     if (p != NULL)
@@ -335,14 +335,14 @@ static void report_points(const struct limits *l, const struct limits_ban *ban, 
         l->observer.on_points(l->observer.arg, &ban->net, points);
 }
 
-bool limits_points(struct limits *l, const struct addr *who, unsigned points, uint64_t now_ms)
+bool limits_points(struct limits *l, const struct addr *addr, unsigned points, uint64_t now_ms)
 {
     bool banned = false, counted = false;
     struct limits_ban ban = {0};
 
     limits_lock(l);
-    if (l->c.ban_points > 0 && points > 0 && !is_exempt(l, who)) {
-        struct limits_prefix *p = limits_prefixes_get(&l->prefixes, who->family, who->ip);
+    if (l->c.ban_points > 0 && points > 0 && !is_exempt(l, addr)) {
+        struct limits_prefix *p = limits_prefixes_get(&l->prefixes, addr->family, addr->ip);
         ban = (struct limits_ban){.net = limits_prefixes_net(&l->prefixes, p),
                                   .left_ms = l->c.ban_time};
         if (!limits_prefix_is_banned(p, now_ms)) {

@@ -83,20 +83,20 @@ struct limits_ban_settings {
 };
 struct limits_ban_settings limits_ban_settings(struct limits *l);
 
-/* Returns the prefix that counts as the address `who`. */
-struct cidr limits_net(const struct limits *l, const struct addr *who);
+/* Returns the prefix that counts as the address. */
+struct cidr limits_net(const struct limits *l, const struct addr *addr);
 
 /* Applies the settings of a reload to the following calls. Counts and bans stay, and points too
  * unless ban-reset has changed. The address prefixes stay those of limits_new(), because
  * limits_leave() must find the prefix that limits_enter() has counted. */
 void limits_configure(struct limits *l, const struct limits_settings *c);
 
-/* Counts a connection from `who`. LIMITS_OK: it is counted, and the caller must call
+/* Counts a connection from `addr`. LIMITS_OK: it is counted, and the caller must call
  * limits_leave() once, with the same address. Other results: nothing was counted, no rate was
  * used. The limits are checked in the order of the enum. */
-enum limits_verdict limits_enter(struct limits *l, const struct addr *who,
+enum limits_verdict limits_enter(struct limits *l, const struct addr *addr,
                                  uint64_t now_ms) MUST_CHECK;
-void limits_leave(struct limits *l, const struct addr *who);
+void limits_leave(struct limits *l, const struct addr *addr);
 
 /* The state of an address and of a user, for an explanation. */
 struct limits_state {
@@ -110,7 +110,7 @@ struct limits_state {
 };
 
 /* Returns the state, and counts nothing. user: as for limits_user_enter(); empty: not known. */
-struct limits_state limits_look(struct limits *l, const struct addr *who, struct span user,
+struct limits_state limits_look(struct limits *l, const struct addr *addr, struct span user,
                                 uint64_t now_ms);
 
 /* Counts a tunnel for its user, once for each call. LIMITS_OK: counted; the caller must call
@@ -119,12 +119,12 @@ struct limits_state limits_look(struct limits *l, const struct addr *who, struct
 enum limits_verdict limits_user_enter(struct limits *l, struct span user) MUST_CHECK;
 void limits_user_leave(struct limits *l, struct span user);
 
-/* Gives the prefix of address `who` points (see call/reason.h). Returns true if the prefix has
+/* Gives the prefix of an address points (see call/reason.h). Returns true if the prefix has
  * now reached ban-points: it is banned for ban-time, and the caller must log the ban. Tunnels
  * that are up stay. A point counts for ban-reset, and up to an eighth longer. Addresses in
  * ban-exempt or in trusted-proxies of a listener get no points and are never banned. A banned
  * prefix gets none. */
-bool limits_points(struct limits *l, const struct addr *who, unsigned points, uint64_t now_ms);
+bool limits_points(struct limits *l, const struct addr *addr, unsigned points, uint64_t now_ms);
 
 /* Restores a ban: net is banned for left_ms from now on, but at most for ban-time. Returns false
  * if net does not have the length of the prefixes. Without ban-points a no-op. */

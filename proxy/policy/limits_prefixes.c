@@ -49,11 +49,11 @@ struct cidr limits_prefixes_net(const struct limits_prefixes *all, const struct 
     return net;
 }
 
-struct cidr limits_prefixes_net_of(const struct limits_prefixes *all, const struct addr *who)
+struct cidr limits_prefixes_net_of(const struct limits_prefixes *all, const struct addr *addr)
 {
     struct limits_prefix p;
 
-    make_key(all, who->family, who->ip, p.key);
+    make_key(all, addr->family, addr->ip, p.key);
     return limits_prefixes_net(all, &p);
 }
 
@@ -71,10 +71,10 @@ static struct limits_prefix *find_key(const struct limits_prefixes *all,
 }
 
 struct limits_prefix *limits_prefixes_find(const struct limits_prefixes *all,
-                                           const struct addr *who)
+                                           const struct addr *addr)
 {
     uint8_t key[LIMITS_PREFIX_KEY];
-    make_key(all, who->family, who->ip, key);
+    make_key(all, addr->family, addr->ip, key);
     return find_key(all, key);
 }
 

@@ -62,7 +62,7 @@ unsigned limits_prefixes_bits(const struct limits_prefixes *all, sa_family_t fam
 
 /* Returns the prefix of an address. NULL: it has no state. */
 struct limits_prefix *limits_prefixes_find(const struct limits_prefixes *all,
-                                           const struct addr *who);
+                                           const struct addr *addr);
 
 /* Returns the prefix of an address, and adds it if it is missing. Call limits_prefixes_settle()
  * afterwards. */
@@ -90,7 +90,7 @@ static inline bool limits_prefix_is_banned(const struct limits_prefix *p, uint64
 }
 
 /* Returns the network that counts as the address. It depends on the lengths of prefixes only. */
-struct cidr limits_prefixes_net_of(const struct limits_prefixes *all, const struct addr *who);
+struct cidr limits_prefixes_net_of(const struct limits_prefixes *all, const struct addr *addr);
 
 /* Returns p as a network. */
 struct cidr limits_prefixes_net(const struct limits_prefixes *all, const struct limits_prefix *p);

@@ -93,9 +93,9 @@ struct manual_ban *manual_bans_find_net(const struct manual_bans *all, const str
     return find(all, key, sizeof key);
 }
 
-bool manual_bans_have_addr(const struct manual_bans *all, const struct addr *who, uint64_t now_ms)
+bool manual_bans_have_addr(const struct manual_bans *all, const struct addr *addr, uint64_t now_ms)
 {
-    const bool ip6 = who->family == AF_INET6;
+    const bool ip6 = addr->family == AF_INET6;
     uint8_t key[NET_KEY];
 
     if (all->table == NULL)
@@ -103,7 +103,7 @@ bool manual_bans_have_addr(const struct manual_bans *all, const struct addr *who
     for (unsigned bits = 0; bits <= (ip6 ? 128 : 32); bits++) {
         if (all->lengths[ip6][bits] == 0)
             continue;
-        net_key(who->family, bits, who->ip, key);
+        net_key(addr->family, bits, addr->ip, key);
         const struct manual_ban *b = find(all, key, sizeof key);
         if (b != NULL && b->until_ms > now_ms)
             return true;

@@ -36,7 +36,7 @@ void manual_bans_add_net(struct manual_bans *all, const struct cidr *net, uint64
 void manual_bans_add_user(struct manual_bans *all, const char *user, uint64_t until_ms);
 
 /* Return whether a ban is in force. */
-bool manual_bans_have_addr(const struct manual_bans *all, const struct addr *who, uint64_t now_ms);
+bool manual_bans_have_addr(const struct manual_bans *all, const struct addr *addr, uint64_t now_ms);
 bool manual_bans_have_user(const struct manual_bans *all, struct span name, uint64_t now_ms);
 
 /* Return the ban of a user, and of exactly this network; NULL: none. */

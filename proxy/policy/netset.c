@@ -238,10 +238,10 @@ void netset_free(struct netset *s)
     free(s);
 }
 
-unsigned netset_find(const struct netset *s, const struct addr *who)
+unsigned netset_find(const struct netset *s, const struct addr *addr)
 {
-    return netset_list_find(who->family == AF_INET ? &s->ip4 : &s->ip6,
-                            key_of(who->family, who->ip));
+    return netset_list_find(addr->family == AF_INET ? &s->ip4 : &s->ip6,
+                            key_of(addr->family, addr->ip));
 }
 
 size_t netset_count(const struct netset *s)

@@ -24,7 +24,7 @@ struct netset *netset_parse(struct span text, const char *path, FILE *problems);
 void netset_free(struct netset *s);
 
 /* Returns the line of the network that contains the address, the largest of several; 0: none. */
-unsigned netset_find(const struct netset *s, const struct addr *who);
+unsigned netset_find(const struct netset *s, const struct addr *addr);
 
 /* Returns the number of networks without nested ones. */
 size_t netset_count(const struct netset *s);

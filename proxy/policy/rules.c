@@ -250,7 +250,7 @@ void rules_without_match(const struct rules *r, char *const *admitted, size_t n,
         if (rule->where == WHERE_FILE && rule->set != NULL && netset_count(rule->set) == 0)
             fprintf(to,
                     "%s:%u: warning: listener %s: %s contains no network, so this rule matches "
-                    "nobody\n",
+                    "no client\n",
                     path, rule->line, listener, rule->path);
         if (foreign != NULL)
             fprintf(to,

@@ -19,13 +19,13 @@ static void write_quoted(struct span value, FILE *out)
 }
 
 /* Writes the address without its port. */
-static void write_address(const struct addr *who, FILE *out)
+static void write_address(const struct addr *addr, FILE *out)
 {
-    const size_t n = who->family == AF_INET ? 4 : sizeof who->ip;
-    struct cidr net = {.family = who->family, .bits = (uint8_t)(8 * n)};
+    const size_t n = addr->family == AF_INET ? 4 : sizeof addr->ip;
+    struct cidr net = {.family = addr->family, .bits = (uint8_t)(8 * n)};
     char text[ADDR_TEXT_MAX];
 
-    memcpy(net.ip, who->ip, n);
+    memcpy(net.ip, addr->ip, n);
     fputs(cidr_format(&net, text), out);
 }
 

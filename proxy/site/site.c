@@ -327,12 +327,12 @@ static bool backend_init(struct site_backend *b, struct files *files, const stru
 {
     b->config = from;
     if (from->binding_sha1_known) {
-        b->told.known |= SSTP_HASH_SHA1;
-        memcpy(b->told.sha1, from->binding_sha1, BINDING_SHA1);
+        b->configured_leaf.known |= SSTP_HASH_SHA1;
+        memcpy(b->configured_leaf.sha1, from->binding_sha1, BINDING_SHA1);
     }
     if (from->binding_sha256_known) {
-        b->told.known |= SSTP_HASH_SHA256;
-        memcpy(b->told.sha256, from->binding_sha256, BINDING_SHA256);
+        b->configured_leaf.known |= SSTP_HASH_SHA256;
+        memcpy(b->configured_leaf.sha256, from->binding_sha256, BINDING_SHA256);
     }
     return !from->tls || backend_tls(b, files, c, from, problems);
 }

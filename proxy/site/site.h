@@ -27,7 +27,8 @@ struct site_backend {
     struct tls_ctx *tls;            /* NULL: plain HTTP */
     struct sessions *sessions;      /* of the snapshot; NULL: keeps none */
     const struct users *users;
-    struct binding_leaf told; /* binding-cert-hash; .known == 0: the hashes of the handshake */
+    struct binding_leaf
+        configured_leaf; /* binding-cert-hash; .known == 0: the hashes of the handshake */
 };
 
 struct site {

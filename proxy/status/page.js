@@ -1008,7 +1008,7 @@ function askEnd(t) {
     label: "End tunnel",
     path: "end",
     params: { id: idOf(t) },
-    text: `Tunnel ${visible(idOf(t))} from ${quoted(t.client)}. The client is told to disconnect; it may dial again.`,
+    text: `Tunnel ${visible(idOf(t))} from ${quoted(t.client)}. The client gets a Disconnect; it may dial again.`,
   });
 }
 

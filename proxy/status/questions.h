@@ -57,7 +57,7 @@ bool questions_abandon(struct questions *q, struct question *x);
 /* Returns the question to answer now; NULL: none. */
 struct question *questions_take(struct questions *q);
 
-/* Returns the answer of a question of questions_take. False: nobody waits for it any more. */
+/* Returns the answer of a question of questions_take. False: no request waits for it any more. */
 bool questions_answer(struct questions *q, struct question *x);
 
 #endif

@@ -230,7 +230,7 @@ static bool is_ambiguous(const struct request *q)
     return d.twice;
 }
 
-/* Returns the bytes of the body; UINT64_MAX: only its end will tell. */
+/* Returns the bytes of the body; UINT64_MAX: not known before its end. */
 static uint64_t body_length(const struct request *q)
 {
     const char *length = field(q, "Content-Length");

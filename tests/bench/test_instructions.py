@@ -31,6 +31,6 @@ def test_instructions(numbers, name):
          f"if this is intended, run tests/bench/instructions.py --renew and say why in the commit")
 
 
-def test_who_is_stuck_costs_the_others_nothing(numbers):
+def test_stuck_peer_costs_the_others_nothing(numbers):
     alone = numbers["packet up, 1404 octets, of 32"]
     assert abs(numbers[instructions.STUCK] / alone - 1) < 0.03

@@ -30,7 +30,7 @@ def test_each_octet_arrives(gate, direction):
 
 
 @pytest.mark.parametrize("direction", ["up", "down"])
-def test_who_does_not_read_is_held_within_a_bound(gate, direction):
+def test_peer_that_does_not_read_is_held_within_a_bound(gate, direction):
     gate.stop()  # memory that another test has left would not be assigned to a tunnel
     gate.load("calls", "--packets", 20)
     before, stuck = gate.memory(), 40

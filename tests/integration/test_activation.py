@@ -87,7 +87,7 @@ def test_files_of_unix_sockets_stay(bench, tmp_path):
         sock.close()
 
 
-def test_closed_when_nobody_names_it(bench):
+def test_closed_when_no_listener_names_it(bench):
     """A warning names the socket. It is closed before the first call, so that no client waits in vain."""
     with listening() as used, listening("127.0.0.2") as stray:
         address = stray.getsockname()

@@ -288,7 +288,7 @@ def test_a_line_may_end_with_the_connection(gate):
     assert take(sock).endswith("\nok\n")
 
 
-def test_who_says_nothing_gets_nothing(gate):
+def test_silent_client_gets_nothing(gate):
     sock = dial(gate)
     sock.shutdown(socket.SHUT_WR)
     assert take(sock) == ""
@@ -329,7 +329,7 @@ def test_room_is_made_at_once(gate):
         sock.close()
 
 
-def test_stop_ends_who_is_connected(gate):
+def test_stop_ends_connected_clients(gate):
     silent = [dial(gate) for _ in range(10)]
     gate.signal(signal.SIGTERM)
     assert gate.wait_exit() == 0

@@ -68,7 +68,7 @@ def test_line_with_an_nt_hash(bench, users):
     assert "an NT hash" in stale(gate, file, 1)["msg"]
 
 
-def test_stale_line_where_nobody_looks(bench, users):
+def test_stale_line_under_passthrough(bench, users):
     """A stale line is reported even under a policy that needs no key, before it causes a failure."""
     server = bench.backend(leaf=bench.place.front.der)
     file = users(STALE)
@@ -227,7 +227,7 @@ def test_whose_leaf(crowd, cert, hash):
     assert words in event["msg"]
 
 
-def test_whose_leaf_the_backend_was_told(bench):
+def test_leaf_of_a_configured_hash(bench):
     """With binding-cert-hash, unknown hashes of the backend are logged as unknown."""
     server = bench.backend(leaf=bench.place.evil.der)
     gate = bench.gate(server, backend={"binding-cert-hash": bench.place.evil.sha256})

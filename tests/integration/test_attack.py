@@ -529,7 +529,7 @@ def test_key_of_another_account(bench, policy):
 
 
 @pytest.mark.parametrize("policy", ["rewrite", "auto"])
-def test_answer_of_nobody(bench, policy):
+def test_answer_of_an_unknown_user(bench, policy):
     """The same with a name whose key the gate does not know: `auto` would accept its MAC because no key is
     known, but the server gets the same name."""
     server = bench.backend(dialect="softether", users=USERS)

@@ -141,9 +141,9 @@ def test_old_backend_unwanted(bench):
 @pytest.mark.parametrize("hash", [sstp.SHA1, sstp.SHA256])
 def test_plain_http(bench, hash, policy):
     """A backend without TLS, whose administrator has set the hash of the certificate that it expects."""
-    told = bench.place.evil
-    server = bench.backend(plain=True, leaf=told.der)
-    gate = bench.gate(server, backend={"binding-cert-hash": [told.sha256, told.sha1],
+    configured = bench.place.evil
+    server = bench.backend(plain=True, leaf=configured.der)
+    gate = bench.gate(server, backend={"binding-cert-hash": [configured.sha256, configured.sha1],
                                        "crypto-binding": policy})
     bench.client(gate, hash=hash).establish().ping().disconnect()
     assert server.wait_over().verdict == "ok"

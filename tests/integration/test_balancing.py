@@ -118,7 +118,7 @@ def test_one_that_dies_later_ends_its_calls(bench):
 
 # -- down, without checks --
 
-def test_down_is_told_once(bench):
+def test_down_is_logged_once(bench):
     """After three consecutive failures the server is not tried until down-time has passed. The log has one line
     for each change."""
     bad, good = several(bench, 2, [dict(refuse=503)])
@@ -161,7 +161,7 @@ def test_the_only_one_is_tried_always(bench):
     ("send-proxy", None),
     ("pass-tenant", head.request(b"vpn.example.com", uri=head.URI + b"?tenantid=nobody")),
 ], ids=["send-proxy", "pass-tenant"])
-def test_a_stranger_brings_nobody_down(bench, key, head_octets):
+def test_a_client_brings_no_server_down(bench, key, head_octets):
     """A server may refuse one client or one tenant and still serve others."""
     bad, good = several(bench, 2, [dict(dialect="sorz", echoes_early=False, refuse=404)],
                         strict=False)
@@ -449,10 +449,10 @@ def test_probes(bench):
     for name in wanted.keys() - bad:  # the server was asked, and has answered
         if name != "tcp-silent":
             servers[name].wait_over()
-    told = {e["backend"]: e for e in gate.events("server")}
-    assert set(told) == bad and len(gate.events("server")) == len(bad)
+    downs = {e["backend"]: e for e in gate.events("server")}
+    assert set(downs) == bad and len(gate.events("server")) == len(bad)
     for name in bad:
-        assert told[name]["state"] == "down" and told[name]["cause"].startswith(wanted[name]), name
+        assert downs[name]["state"] == "down" and downs[name]["cause"].startswith(wanted[name]), name
     assert states(gate) == {server.address: "down" if name in bad else "up"
                             for name, server in servers.items()}
 
@@ -499,15 +499,15 @@ def test_calls_count_as_checks_do(bench):
 
 def test_checks_speak_proxy(bench):
     """The header has addresses, because some servers take a header without addresses for an error."""
-    heard = []
+    received = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
         keys = {"server": "127.0.0.1:%d" % listening.getsockname()[1], "send-proxy": "v1"}
         bench.gate(bench.backend(), backend={**keys, "check": "tls"})
         sock, peer = listening.accept()
         with sock:
             sock.settimeout(tls.DEADLINE)
-            heard = sock.recv(4096)
-    assert heard.startswith(b"PROXY TCP4 127.0.0.1 127.0.0.1 %d %d\r\n" %
+            received = sock.recv(4096)
+    assert received.startswith(b"PROXY TCP4 127.0.0.1 127.0.0.1 %d %d\r\n" %
                             (peer[1], listening_port(keys)))
 
 
@@ -593,7 +593,7 @@ def test_servers_are_listed(bench):
     ("back/", "no such server"), ("back/127.0.0.1", "no such server"),
     ("back/127.0.0.1:1", "no such server"), ("bac/127.0.0.1:1", "no such backend"),
 ])
-def test_drain_nobody(shared_pair, name, answer):
+def test_drain_of_an_unknown_server(shared_pair, name, answer):
     for word in ("drain", "ready"):
         code, text = ctl(shared_pair, word, name)
         assert code == 1 and answer in text

@@ -27,10 +27,10 @@ def matrix(shared):
     configured with the hash of the gate's certificate, as an administrator configures RRAS."""
     place = shared.place
     shared.strict = shared.backend(auth=METHODS, users=USERS)
-    shared.told = shared.backend(auth=METHODS, users=USERS, leaf=place.front.der)
+    shared.configured = shared.backend(auth=METHODS, users=USERS, leaf=place.front.der)
     sections = {"gate": {"workers": 1}}
     for policy in RESULTS:
-        server = shared.strict if policy in ("rewrite", "auto") else shared.told
+        server = shared.strict if policy in ("rewrite", "auto") else shared.configured
         sections[f"listener {policy}"] = shared.listener_keys(backend=f"to-{policy}")
         sections[f"backend to-{policy}"] = shared.backend_keys(server, crypto_binding=policy)
     shared.one = shared.start(sections)
@@ -41,7 +41,7 @@ def matrix(shared):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("policy", RESULTS)
 def test_matrix(matrix, policy, method, hash):
-    server = matrix.strict if policy in ("rewrite", "auto") else matrix.told
+    server = matrix.strict if policy in ("rewrite", "auto") else matrix.configured
     number, lines = len(server.calls), len(matrix.one.events("call"))
     client = matrix.client(matrix.one, policy, auth=(method,), hash=hash)
     client.establish().ping().disconnect()
@@ -356,7 +356,7 @@ def test_backend_refuses_what_was_made(bench):
     assert gate.wait_call()["reason"] == "backend-abort"
 
 
-def test_told_hash(bench):
+def test_configured_hash(bench):
     """The same backend, with binding-cert-hash."""
     evil = bench.place.evil
     server = bench.backend(leaf=evil.der)
@@ -368,12 +368,12 @@ def test_told_hash(bench):
 
 @pytest.mark.parametrize("hash", HASHES)
 @pytest.mark.parametrize("known", HASHES)
-def test_told_one_hash(bench, hash, known):
+def test_one_configured_hash(bench, hash, known):
     """binding-cert-hash has one hash, so the gate knows only this one."""
     evil = bench.place.evil
     server = bench.backend(leaf=evil.der)
-    told = evil.sha1 if known == sstp.SHA1 else evil.sha256
-    gate = bench.gate(server, backend={"binding-cert-hash": told})
+    configured = evil.sha1 if known == sstp.SHA1 else evil.sha256
+    gate = bench.gate(server, backend={"binding-cert-hash": configured})
     bench.client(gate, hash=hash).establish().disconnect()
     record = server.wait_over()
     assert (record.verdict, record.hash) == ("ok", known)
@@ -401,7 +401,7 @@ def test_mitm(bench, policy, trick, reason):
         assert mitm.tricked == 1
 
 
-def test_mitm_is_seen_by_the_told_backend(bench):
+def test_mitm_is_seen_by_a_backend_with_a_configured_hash(bench):
     """With passthrough the backend verifies the MAC and detects the attack."""
     server = bench.backend(leaf=bench.place.front.der)
     gate = bench.gate(server, backend={"crypto-binding": "passthrough"})

@@ -338,7 +338,7 @@ def test_large_rsa_keys_are_warned_about(bench, certs):
     assert "its RSA key has 4104 bits, so each handshake takes about 8 times" in warnings[0][1]
 
 
-def test_one_that_nobody_would_see(bench, certs):
+def test_certificate_that_no_client_would_see(bench, certs):
     code, errors = check(bench, ("certificate", "c-ec.pem"), ("certificate", "c-ec.crt"),
                          ("key", "c-ec.key"))
     assert code == 1 and len(errors) == 1

@@ -120,7 +120,7 @@ def test_rras_without_https(bench, hash):
     assert server.wait_over().hash == sstp.SHA256
 
 
-def test_rras_that_was_told_something_else(bench):
+def test_rras_with_another_configured_hash(bench):
     server = bench.backend(dialect="rras", plain=True,
                            hashes={sstp.SHA256: bytes.fromhex(bench.place.evil.sha256)})
     gate = bench.gate(server, backend={"crypto-binding": "passthrough"})

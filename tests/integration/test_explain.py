@@ -324,7 +324,7 @@ def test_tunnels_that_a_new_configuration_ends(bench):
 
 
 @pytest.mark.parametrize("acme", [True, False])
-def test_denied_address_is_told_that_validations_are_exempt(bench, acme):
+def test_denied_address_gets_a_note_that_validations_are_exempt(bench, acme):
     gate = start(bench, rules=[("deny", "127.0.0.9")], listener={"acme": "127.0.0.1:5001"} if acme else {})
     for address, denied in (("127.0.0.9", True), ("127.0.0.1", False)):
         answer, _ = ask(gate, "--address", address)

@@ -270,11 +270,11 @@ def refuse_later(call):
 def guess(bench, gate, auth):
     """Sends a wrong password; returns when the server has read it and not answered."""
     client = bench.client(gate, auth=(auth,), password="wrong", bind="127.0.0.5").establish("start")
-    heard, take = [], client.link.on_frame
-    client.link.on_frame = lambda frame: (heard.append(ppp.parse_frame(frame)), take(frame))
+    received, take = [], client.link.on_frame
+    client.link.on_frame = lambda frame: (received.append(ppp.parse_frame(frame)), take(frame))
     client.link.start()
     client.until(lambda: any(protocol == ppp.LCP and body[0] == ppp.ECHO_REQ
-                             for protocol, body in heard))
+                             for protocol, body in received))
     return client
 
 
@@ -331,8 +331,8 @@ def test_a_row_of_pap_requests(bench):
         client.authenticate()
     client.close()
     server.wait_over()
-    heard = server.calls[0].link.protocols.count(ppp.PAP)
-    assert gate.wait_call()["login-failures"] == str(heard)
+    requests = server.calls[0].link.protocols.count(ppp.PAP)
+    assert gate.wait_call()["login-failures"] == str(requests)
 
 
 @pytest.mark.parametrize("auth", ["mschapv2", "pap"])

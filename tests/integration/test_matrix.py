@@ -62,9 +62,9 @@ def start(shared):
                         "server": "%s:%d" % shared.radius.auth}}
     for number, (backend, kind) in enumerate(product(BACKENDS, KINDS)):
         dialect, changes = BACKENDS[backend]
-        told = shared.place.front.sha256 if "plain" in changes else None
-        if told:  # configured by its administrator
-            changes = {**changes, "hashes": {sstp.SHA256: bytes.fromhex(told)}}
+        configured = shared.place.front.sha256 if "plain" in changes else None
+        if configured:  # configured by its administrator
+            changes = {**changes, "hashes": {sstp.SHA256: bytes.fromhex(configured)}}
         if kind == "radius":
             changes = {**changes, "nas": nas, "auth": ("eap", "mschapv2")
                        if "eap-tls" in DIALECTS[dialect].auth else ("mschapv2",)}
@@ -77,7 +77,7 @@ def start(shared):
                 server, crypto_binding=policy, radius="site" if kind == "radius" else None,
                 zero_key="eap" if kind == "zeros" else None,
                 users_file=None if kind == "radius" else "users",
-                binding_cert_hash=told if policy in ("rewrite", "auto") else None)
+                binding_cert_hash=configured if policy in ("rewrite", "auto") else None)
     gate = shared.start(sections)
     nas.server = gate.address("radius:site")
     return gate

@@ -190,7 +190,7 @@ def syslog_keys(bench, server):
             "listener front": bench.listener_keys(), "backend back": bench.backend_keys(server)}
 
 
-def test_syslog_that_nobody_reads(bench, syslog):
+def test_syslog_without_a_reader(bench, syslog):
     """Anybody can cause log lines; no worker waits for the daemon to read them, and lost lines are counted."""
     gate = bench.start(syslog_keys(bench, bench.backend()), before=syslog.before)
     first = syslog.daemon.recv(4096).decode()
@@ -207,12 +207,12 @@ def test_syslog_that_nobody_reads(bench, syslog):
     for _ in range(fillers):
         assert syslog.daemon.recv(4096) == b"filler"
     up.disconnect()
-    told = dropped = 0  # a line may be in transit when the client has seen its end
-    while told + dropped < 4:
+    calls = dropped = 0  # a line may be in transit when the client has seen its end
+    while calls + dropped < 4:
         line = syslog.daemon.recv(4096).decode()
-        told += "]: info call " in line
+        calls += "]: info call " in line
         dropped += int(match[1]) if (match := re.search(r"\]: warning log dropped=(\d)$", line)) else 0
-    assert told + dropped == 4 and dropped >= 2 and "reason=client-disconnect" in line
+    assert calls + dropped == 4 and dropped >= 2 and "reason=client-disconnect" in line
 
 
 def test_syslog_facility_and_tag(bench, syslog):
@@ -328,7 +328,7 @@ def test_ready_file_where_others_may_write(bench, tmp_path):
     assert [entry.name for entry in common.iterdir()] == ["ready"]
 
 
-def test_only_where_told(bench):
+def test_only_at_the_configured_address(bench):
     """The gate listens on the configured address and on no other."""
     gate = bench.gate(bench.backend(), listener={"listen": "127.0.0.2:0"})
     with pytest.raises(OSError):
@@ -525,7 +525,7 @@ def test_what_is_hardly_meant(bench):
     def line(words, section):
         return text.index(words, text.index(f"[{section}]")) + 1
     first = line("deny = 10.0.0.0/8", "listener front")
-    told = [
+    warnings = [
         f"{line('ban-file = /nonexistent/bans', 'gate')}: warning: ban-file: its directory "
         "/nonexistent: No such file or directory",
         *(f"{line(words, 'listener front')}: warning: listener front: this rule is never reached: "
@@ -539,10 +539,10 @@ def test_what_is_hardly_meant(bench):
           "and EAP, so their calls are refused" for name in ("back", "routed"))]
     done = run("-t", "-c", config)
     assert done.returncode == 0
-    assert done.stderr.splitlines() == [f"{config}:{one}" for one in told]
+    assert done.stderr.splitlines() == [f"{config}:{one}" for one in warnings]
     gate = bench.start(sections)
     assert [event["msg"] for event in gate.events("config")] == [f"{gate.config}:{one}"
-                                                                 for one in told]
+                                                                 for one in warnings]
     assert {event.level for event in gate.events("config")} == {"warning"}
 
 

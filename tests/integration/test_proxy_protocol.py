@@ -159,7 +159,7 @@ def test_limits_see_the_real_address(bench):
 
 
 @pytest.mark.parametrize("name", ["v1", "v2"])
-def test_from_somebody_else(bench, gate, name):
+def test_from_an_untrusted_peer(bench, gate, name):
     """A peer that is not trusted is a client, and its header is invalid TLS."""
     client = bench.client(gate, bind="127.0.0.2").open()
     client.wire.write(HEADERS[name])

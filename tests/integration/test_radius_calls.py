@@ -583,12 +583,12 @@ def test_calling_station_id_of_one_of_two(bench):
     """The same user from two addresses: an answer of MS-CHAPv2 identifies one client, a name does not."""
     site = Site(bench, keys={"calling-station-id": "client"}, nas={"calling": "10.9.9.9"})
     site.call("pap", bind="127.0.0.23")
-    for method, told in (("pap", b"10.9.9.9"), ("mschapv2", b"127.0.0.24")):
+    for method, expected in (("pap", b"10.9.9.9"), ("mschapv2", b"127.0.0.24")):
         site.call(method, bind="127.0.0.24")
-        assert calling(site) == told
+        assert calling(site) == expected
 
 
-def test_calling_station_id_and_a_client_that_says_too_much(bench):
+def test_calling_station_id_and_a_client_with_too_many_answers(bench):
     """A client under alice's name repeats its response to a server that reads nothing, to use up the notes of
     the gate: the call ends before its address is the only one for her name."""
     def without_chap(call):

@@ -731,7 +731,7 @@ class Accounting:
         self.site, self.sent = site, 0
         self.sock = site.socket("accounting:nps")
 
-    def tell(self, status, session, *more, user=ALICE):
+    def report_usage(self, status, session, *more, user=ALICE):
         """Sends an Accounting-Request about a session; returns it as the RADIUS server gets it."""
         self.sent += 1
         octets, packet = self.site.request(
@@ -745,8 +745,8 @@ class Accounting:
 
     def clients(self, session, **knobs):
         """Returns the Calling-Station-Id and the Tunnel-Client-Endpoint of Start, Interim and Stop, each once."""
-        told = [self.tell(status, session, **knobs) for status in (START, INTERIM, STOP)]
-        return {value for packet in told
+        delivered = [self.report_usage(status, session, **knobs) for status in (START, INTERIM, STOP)]
+        return {value for packet in delivered
                 for value in packet.values(CALLING) + packet.values(TUNNEL_ENDPOINT)}
 
 
@@ -824,10 +824,10 @@ def test_accounting_of_two_classes(bench):
     books = Accounting(site)
     for number in (23, 24):
         call(site, "mschapv2", f"127.0.0.{number}")
-    start = books.tell(START, b"s24", (CLASS, b"c127.0.0.24"))
+    start = books.report_usage(START, b"s24", (CLASS, b"c127.0.0.24"))
     assert start.values(CALLING) == [b"127.0.0.24"] and start.value(CLASS) == b"c127.0.0.24"
-    assert books.tell(START, b"s23", (CLASS, b"c127.0.0.23")).values(CALLING) == [b"127.0.0.23"]
-    assert books.tell(STOP, b"s24").values(CALLING) == [b"127.0.0.24"]
+    assert books.report_usage(START, b"s23", (CLASS, b"c127.0.0.23")).values(CALLING) == [b"127.0.0.23"]
+    assert books.report_usage(STOP, b"s24").values(CALLING) == [b"127.0.0.24"]
 
 
 def test_accounting_of_sessions_that_are_unknown(bench):
@@ -836,11 +836,11 @@ def test_accounting_of_sessions_that_are_unknown(bench):
     books = Accounting(site)
     assert books.clients(b"s1") == UNCHANGED
     call(site, "mschapv2", "127.0.0.23")
-    assert books.tell(INTERIM, b"s0").values(CALLING) == [b"10.9.9.9"]
+    assert books.report_usage(INTERIM, b"s0").values(CALLING) == [b"10.9.9.9"]
     assert books.clients(b"s2", user=(USER_NAME, b"bob")) == UNCHANGED
-    assert books.tell(START, b"s3").values(CALLING) == [b"127.0.0.23"]
-    books.tell(ACCOUNTING_ON, b"boot")
-    assert books.tell(STOP, b"s3").values(CALLING) == [b"10.9.9.9"]
+    assert books.report_usage(START, b"s3").values(CALLING) == [b"127.0.0.23"]
+    books.report_usage(ACCOUNTING_ON, b"boot")
+    assert books.report_usage(STOP, b"s3").values(CALLING) == [b"10.9.9.9"]
 
 
 def test_accounting_after_a_reload(bench):
@@ -848,11 +848,11 @@ def test_accounting_after_a_reload(bench):
     site = Site(bench, servers=2, keys={"calling-station-id": "client"})
     books = Accounting(site)
     call(site, "mschapv2", "127.0.0.23")
-    assert books.tell(START, b"s1").values(CALLING) == [b"127.0.0.23"]
+    assert books.report_usage(START, b"s1").values(CALLING) == [b"127.0.0.23"]
     site.servers.reverse()
     site.keys["radius nps"]["accounting-server"] = site.text(site.server.acct)
     site.reload()
-    assert books.tell(STOP, b"s1").values(CALLING) == [b"127.0.0.23"]
+    assert books.report_usage(STOP, b"s1").values(CALLING) == [b"127.0.0.23"]
 
 
 def test_accounting_keeps_the_address(bench):

@@ -294,7 +294,7 @@ def test_tenant_that_servers_read_in_other_ways(bench, value):
 @pytest.mark.parametrize("rule, value", [
     (("allow", "tenant " + "t" * 100), b"%74" * 100), (("deny", "tenant evil"), b"evil#"),
     (("deny", "tenant " + "t" * 100), b"%74" * 78 + b"t" * 22)])
-def test_tenant_that_no_server_is_told(bench, rule, value):
+def test_tenant_that_no_server_gets(bench, rule, value):
     """A rule must not decide by a tenant that the server never receives."""
     server = bench.backend()
     gate = bench.gate(server, listener={"default": "deny" if rule[0] == "allow" else "allow"}, rules=[rule],

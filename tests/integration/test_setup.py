@@ -173,7 +173,7 @@ def test_acme_begins_with_a_self_signed_certificate(bench, out):
     assert f"--domains {NAME} --tls " in done.stdout
 
 
-def test_site_without_keys_is_told_the_step_to_rewrite(bench, out):
+def test_site_without_keys_gets_the_step_to_rewrite(bench, out):
     done = unattended(out, bench.backend(dialect="rras").address, "--logins", "none")
     assert done.returncode == 0, done
     text = (out / "sstpgate.conf").read_text()

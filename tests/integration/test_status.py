@@ -453,7 +453,7 @@ def crowd(gate, stop):
             sock.sendall(starts[number % len(starts)])
 
 
-def test_a_crowd_excludes_nobody(bench):
+def test_a_crowd_excludes_no_client(bench):
     gate = gate_of(bench, status_token_file=token_file(bench).name)
     before = gate.descriptors()
     with contextlib.ExitStack() as stop:

@@ -178,8 +178,8 @@ def test_a_bad_change_changes_nothing(bench, users):
     said = gate.reload()
     assert any(f"{users.name}:{len(text.splitlines()) + 1}: " in event["msg"] for event in said)
     assert said[-1]["msg"].endswith("stays in force")
-    told = user("-f", users, "dave", text="x\n", code=1)
-    assert f"{users}:{len(text.splitlines()) + 1}: " in told
+    problems = user("-f", users, "dave", text="x\n", code=1)
+    assert f"{users}:{len(text.splitlines()) + 1}: " in problems
     assert users.read_text() == text + "dave:12\n"
     bench.client(gate, password=USERS["alice"]).establish().ping().disconnect()
 

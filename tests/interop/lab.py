@@ -32,11 +32,11 @@ os.environ["PATH"] += ":/usr/sbin:/sbin"
 
 def require(programs, *paths):
     """Fails the test, with the reason, on a machine that cannot run it. No test is skipped."""
-    lacks = [name for name in programs.split() if not shutil.which(name)]
-    lacks += [str(path) for path in paths if not os.path.exists(path)]
-    lacks += ["root, for namespaces"] if os.geteuid() != 0 else []
-    if lacks:
-        pytest.fail("missing on this machine: " + ", ".join(lacks), pytrace=False)
+    missing = [name for name in programs.split() if not shutil.which(name)]
+    missing += [str(path) for path in paths if not os.path.exists(path)]
+    missing += ["root, for namespaces"] if os.geteuid() != 0 else []
+    if missing:
+        pytest.fail("missing on this machine: " + ", ".join(missing), pytrace=False)
 
 
 @contextlib.contextmanager

@@ -100,11 +100,11 @@ def running(directory, certificate):
             setup, [copy, "start", "--foreground"], log, "--mount"))
         inside = ["nsenter", "-t", str(server.pid), "--net", "--"]
         lab.eventually(lambda: "port 443) has started" in log.read_text(), server, log)
-        told = subprocess.run(
+        imported = subprocess.run(
             [*inside, "vpncmd", "localhost:443", "/SERVER", f"/IN:{directory}/commands"],
             capture_output=True, text=True)
-        if told.stdout.count("completed successfully") < COMMANDS.count("\n"):
-            raise AssertionError(told.stdout + told.stderr)
+        if imported.stdout.count("completed successfully") < COMMANDS.count("\n"):
+            raise AssertionError(imported.stdout + imported.stderr)
         address_tap = [*inside, "ip", "address", "add", f"{TAP}/24", "dev", "tap_lab"]
         lab.eventually(lambda: subprocess.run(address_tap, capture_output=True).returncode == 0,
                        server, log)

@@ -44,9 +44,9 @@ def test_what_checks_are_answered(directory, front, back, softether_server):
         return lines if len(lines) == 2 else None
 
     with lab.running([lab.GATE, "-c", directory / "sstpgate.conf"], log) as gate:
-        told = lab.eventually(changes, gate, log)
-    told = {line.split()[0]: line.split("cause=")[1] for line in told}
-    assert told == {"http": '"check: answer: status 404"', "sstp": '"check: answer: status 200"'}
+        causes = lab.eventually(changes, gate, log)
+    causes = {line.split()[0]: line.split("cause=")[1] for line in causes}
+    assert causes == {"http": '"check: answer: status 404"', "sstp": '"check: answer: status 200"'}
 
 
 def test_wrong_password_is_refused(directory, gate, front):

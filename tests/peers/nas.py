@@ -225,11 +225,11 @@ class EapNas(Asking):
             self.password(packet.data[1:])
         good = self.ask(*radius.eap_message(packet.build()), *self.state,
                         (FRAMED_MTU, (1400).to_bytes(4, "big")))
-        told = ppp.parse_control(self.answer.eap) if self.answer else None
-        if self.answer is not None and self.answer.code == ACCESS_CHALLENGE and told:
+        asked = ppp.parse_control(self.answer.eap) if self.answer else None
+        if self.answer is not None and self.answer.code == ACCESS_CHALLENGE and asked:
             self.state = [(STATE, value) for value in self.answer.values(STATE)]
-            self.ident = told.ident
-            self.send(told.code, told.ident, told.data)
+            self.ident = asked.ident
+            self.send(asked.code, asked.ident, asked.data)
             return
         # RFC 3579 2.6.3: the code of the RADIUS packet decides
         self.send(3 if good else 4, packet.ident, b"")
@@ -249,11 +249,11 @@ class RenumberingEapNas(EapNas):
             data, self.radius_ident = b"\1" + self.user.encode(), 77
         response = ppp.Control(2, self.radius_ident, data)
         good = self.ask(*radius.eap_message(response.build()), *self.state)
-        told = ppp.parse_control(self.answer.eap) if self.answer else None
-        if self.answer is not None and self.answer.code == ACCESS_CHALLENGE and told:
+        asked = ppp.parse_control(self.answer.eap) if self.answer else None
+        if self.answer is not None and self.answer.code == ACCESS_CHALLENGE and asked:
             self.state = [(STATE, value) for value in self.answer.values(STATE)]
-            self.radius_ident, self.ident = told.ident, (self.ident + 1) % 256
-            self.send(told.code, self.ident, told.data)
+            self.radius_ident, self.ident = asked.ident, (self.ident + 1) % 256
+            self.send(asked.code, self.ident, asked.data)
             return
         self.send(3 if good else 4, packet.ident, b"")
         self.result = good

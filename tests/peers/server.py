@@ -118,7 +118,7 @@ class Call:
 
     def at(self, stage):
         self.record.stage = stage
-        self.server.tell()
+        self.server.announce()
         hook = self.server.hooks.get(stage)
         if hook:
             hook(self)
@@ -260,7 +260,7 @@ class Call:
             else:
                 self._on_frame(packet.frame)
             self.packets.flush()
-            self.server.tell()
+            self.server.announce()
 
     # -- timers ([MS-SSTP] 3.3.2) --
 
@@ -428,7 +428,7 @@ class Call:
             self.packets.flush()
         except OSError:
             pass
-        self.server.tell()
+        self.server.announce()
 
 
 class Server:
@@ -515,7 +515,7 @@ class Server:
                 self._changed.notify_all()
             threading.Thread(target=call.run, daemon=True).start()
 
-    def tell(self):
+    def announce(self):
         with self._changed:
             self._changed.notify_all()
 
@@ -525,7 +525,7 @@ class Server:
             self.log.flush()
         if self.verbose:
             print(json.dumps(asdict(call.record)), file=sys.stderr)
-        self.tell()
+        self.announce()
 
     def wait(self, predicate, timeout=tls.DEADLINE):
         """Waits until predicate() is true; checks it again whenever a call makes progress."""

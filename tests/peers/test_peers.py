@@ -175,7 +175,7 @@ def test_methods_of_dialects(cert, dialect, method):
 
 @pytest.mark.parametrize("tamper, words", [("mac", sstp.BINDING_ABORT),
                                            (None, sstp.status(sstp.ABORT, 2, 9))])
-def test_rras_says_which(cert, tamper, words):
+def test_rras_reports_which(cert, tamper, words):
     """A wrong binding, and a malformed one."""
     with Server(cert.cert, cert.key, dialect="rras") as server, \
             to(server, tamper=tamper, acknowledges_from=8) as client:
@@ -327,11 +327,11 @@ def test_ends_of_names(dialect, name, user):
     assert (server.auth.user, server.authenticated) == (user, user == "alice")
 
 
-@pytest.mark.parametrize("dialect, heard", [("softether", True), ("accel-ppp", False), ("sorz", False)])
-def test_inner_length(dialect, heard):
+@pytest.mark.parametrize("dialect, answered", [("softether", True), ("accel-ppp", False), ("sorz", False)])
+def test_inner_length(dialect, answered):
     """SoftEther accepts the octets after a length of 4; it also refuses a length of 3 as too short."""
     body = ppp.Control(1, 1, pap_request(b"alice")).build()
-    for length, result in ((3, None), (4, True if heard else None)):
+    for length, result in ((3, None), (4, True if answered else None)):
         server, _ = answering(dialect)
         server.on_frame(ppp.frame(ppp.PAP, body[:2] + length.to_bytes(2, "big") + body[4:]))
         assert server.auth.result is result

@@ -120,7 +120,7 @@ static int copy_of(const char *path, const char **reason)
     return copy;
 }
 
-static void a_copy_is_whole_and_nobody_changes_it(void **state)
+static void a_copy_is_whole_and_cannot_change(void **state)
 {
     static const size_t sizes[] = {0, 1, 65535, 65536, 65537, 300000};
     char path[64], *octets = malloc(300001);
@@ -345,7 +345,7 @@ int main(void)
         cmocka_unit_test(only_regular_files),
         cmocka_unit_test(a_regular_file_is_read),
         cmocka_unit_test(reads_go_on_until_the_end),
-        cmocka_unit_test(a_copy_is_whole_and_nobody_changes_it),
+        cmocka_unit_test(a_copy_is_whole_and_cannot_change),
         cmocka_unit_test(a_file_that_changes_meanwhile_is_refused),
         cmocka_unit_test(a_file_without_end_is_refused),
         cmocka_unit_test(a_new_file_is_nothing_that_was_there),

@@ -131,13 +131,13 @@ static void problems_without_an_older_object_are_reported_once(void **state)
     assert_int_equal(frees, 0);
 }
 
-struct told {
+struct listed {
     char text[512];
 };
 
-static void tell(void *arg, const struct files_item *item)
+static void list_item(void *arg, const struct files_item *item)
 {
-    struct told *t = arg;
+    struct listed *t = arg;
     char line[160];
     assert_non_null(item->seen);
     snprintf(line, sizeof line, "%s%s%s%s\n", item->path + strlen(folder) + 1,
@@ -146,10 +146,10 @@ static void tell(void *arg, const struct files_item *item)
     strcat(t->text, line);
 }
 
-static void assert_told(const struct files *f, const char *text)
+static void assert_listed(const struct files *f, const char *text)
 {
-    struct told t = {""};
-    files_each(f, tell, &t);
+    struct listed t = {""};
+    files_each(f, list_item, &t);
     assert_string_equal(t.text, text);
 }
 
@@ -168,7 +168,7 @@ static void a_changed_file_is_read_alone(void **state)
     (void)state;
     struct files *first = three(NULL), *same = three(first);
     assert_int_equal(loads, 3);
-    assert_told(same, "one\ntwo\n");
+    assert_listed(same, "one\ntwo\n");
     assert_false(files_renewed(same, &words));
     assert_ptr_equal(files_get_one(same, &words, one, stderr),
                      files_get_one(first, &words, one, stderr));
@@ -179,7 +179,7 @@ static void a_changed_file_is_read_alone(void **state)
     put(two, "c");
     struct files *next = three(same);
     assert_int_equal(loads, 5);
-    assert_told(next, "one\ntwo changed\n");
+    assert_listed(next, "one\ntwo changed\n");
     assert_true(files_renewed(next, &words));
     assert_false(files_renewed(next, &others));
     assert_ptr_equal(files_get_one(next, &words, one, stderr),
@@ -209,7 +209,7 @@ static void a_bad_file_keeps_its_old_object(void **state)
         struct files *next = three(first);
         snprintf(text, sizeof text, "one changed two: %s\ntwo changed two: %s\n",
                  i == 0 ? "bad" : "missing", i == 0 ? "bad" : "missing");
-        assert_told(next, text);
+        assert_listed(next, text);
         assert_string_equal(files_get_one(next, &words, one, stderr), "n");
         assert_string_equal(files_get_one(next, &words, two, stderr), "b");
         assert_string_equal(files_get(next, &words, BOTH, stderr), "ab");
@@ -221,13 +221,13 @@ static void a_bad_file_keeps_its_old_object(void **state)
         assert_int_equal(loads, before + 2);
         snprintf(text, sizeof text, "one two: %s\ntwo two: %s\n", i == 0 ? "bad" : "missing",
                  i == 0 ? "bad" : "missing");
-        assert_told(again, text);
+        assert_listed(again, text);
         files_settle(again);
         files_free(next);
 
         put(two, "d");
         struct files *good = three(again);
-        assert_told(good, "one\ntwo changed\n");
+        assert_listed(good, "one\ntwo changed\n");
         assert_string_equal(files_get(good, &words, BOTH, stderr), "nd");
         files_settle(good);
         files_free(again);
@@ -250,7 +250,7 @@ static void an_object_that_does_not_fit_is_reverted(void **state)
     assert_false(files_revert(next, &words, BOTH, reason));
     assert_string_equal(files_get(next, &words, BOTH, stderr), "ab");
     assert_string_equal(files_get_one(next, &words, two, stderr), "c");
-    assert_told(next, "one misfit\ntwo changed misfit\n");
+    assert_listed(next, "one misfit\ntwo changed misfit\n");
     files_settle(next);
     files_free(first);
     files_free(next);
@@ -272,14 +272,14 @@ static void a_reverted_object_is_tried_again(void **state)
     struct files *again = three(next);
     assert_string_equal(files_get(again, &words, BOTH, stderr), "ac");
     assert_true(files_renewed(again, &words));
-    assert_told(again, "one changed\ntwo changed\n");
+    assert_listed(again, "one changed\ntwo changed\n");
     assert_true(files_is_retried(again, &words, BOTH));
     assert_false(files_is_retried(again, &words, (const char *const[FILES_PATHS]){two}));
     assert_false(files_revert_retried(again, &words, (const char *const[FILES_PATHS]){two}));
     assert_true(files_revert_retried(again, &words, BOTH)); /* still no fit: no news */
     assert_false(files_is_retried(again, &words, BOTH));
     assert_false(files_revert_retried(again, &words, BOTH));
-    assert_told(again, "one misfit\ntwo misfit\n");
+    assert_listed(again, "one misfit\ntwo misfit\n");
     files_settle(again);
     files_free(next);
     files_free(again);
@@ -294,7 +294,7 @@ static void a_name_is_never_read_again(void **state)
     struct files *next = files_new(first);
     assert_ptr_equal(files_get_one(next, &names, "UTC", stderr), utc);
     assert_int_equal(loads, 1);
-    assert_told(next, "");
+    assert_listed(next, "");
     files_settle(next);
     files_free(first);
     files_free(next);

@@ -369,13 +369,13 @@ static void a_line_under_way_is_not_cut(void **state)
 enum { LINES = 200, THREADS = 4 };
 
 /* Fills a pipe that is not read, and then reads it. reader must not block. */
-static void nobody_reads(int reader)
+static void fill_and_read(int reader)
 {
     static char text[1 << 20];
     struct log_line l;
     enum { FULL = 400 }; /* lines, far more than a pipe holds */
     const uint64_t before = log_dropped();
-    unsigned told = 0, dropped = 0;
+    unsigned written = 0, dropped = 0;
     ssize_t n;
 
     for (unsigned i = 0; i < FULL; i++) {
@@ -387,8 +387,8 @@ static void nobody_reads(int reader)
     text[n] = '\0';
     assert_int_equal(text[n - 1], '\n');
     for (const char *at = text; (at = strstr(at, " info full ")) != NULL; at++)
-        told++;
-    assert_true(told > 0 && told < FULL);
+        written++;
+    assert_true(written > 0 && written < FULL);
     assert_null(strstr(text, "dropped"));
 
     log_msg(LOG_LEVEL_INFO, "again", "there is room");
@@ -398,14 +398,14 @@ static void nobody_reads(int reader)
     const char *line = strstr(text, " warning log dropped=");
     assert_non_null(line);
     assert_int_equal(sscanf(line, " warning log dropped=%u\n", &dropped), 1);
-    assert_int_equal(told + dropped, FULL);
+    assert_int_equal(written + dropped, FULL);
     assert_int_equal(log_dropped() - before, dropped);
     assert_non_null(strstr(line, " info again msg=\"there is room\"\n"));
     assert_non_null(strstr(line, " info again msg=\"and still\"\n"));
     assert_null(strstr(line + sizeof " warning log dropped", "dropped"));
 }
 
-static void a_fifo_that_nobody_reads_stops_nobody(void **state)
+static void a_fifo_without_a_reader_blocks_no_thread(void **state)
 {
     (void)state;
     unlink(path);
@@ -415,13 +415,13 @@ static void a_fifo_that_nobody_reads_stops_nobody(void **state)
     const int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     assert_true(reader >= 0);
     assert_int_equal(log_open(path, LOG_LEVEL_INFO, LOG_FORMAT_TEXT), ERR_OK);
-    nobody_reads(reader);
+    fill_and_read(reader);
     close(reader);
     open_new(LOG_LEVEL_INFO);
 }
 
 /* The pipe remains blocking, because other programs may share it. */
-static void a_pipe_as_standard_error_stops_nobody(void **state)
+static void a_full_pipe_as_standard_error_blocks_no_thread(void **state)
 {
     int pipes[2];
 
@@ -431,7 +431,7 @@ static void a_pipe_as_standard_error_stops_nobody(void **state)
     assert_int_equal(fcntl(pipes[0], F_SETFL, O_NONBLOCK), 0);
     assert_int_equal(dup2(pipes[1], STDERR_FILENO), STDERR_FILENO);
     assert_int_equal(log_open("stderr", LOG_LEVEL_INFO, LOG_FORMAT_TEXT), ERR_OK);
-    nobody_reads(pipes[0]);
+    fill_and_read(pipes[0]);
     assert_int_equal(fcntl(pipes[1], F_GETFL) & O_NONBLOCK, 0);
     assert_int_equal(dup2(kept, STDERR_FILENO), STDERR_FILENO);
     close(kept);
@@ -709,8 +709,8 @@ int main(void)
         cmocka_unit_test(a_line_that_a_full_disk_cuts_is_ended),
         cmocka_unit_test(a_file_that_ends_within_a_line_gets_its_end),
         cmocka_unit_test(a_line_under_way_is_not_cut),
-        cmocka_unit_test(a_fifo_that_nobody_reads_stops_nobody),
-        cmocka_unit_test(a_pipe_as_standard_error_stops_nobody),
+        cmocka_unit_test(a_fifo_without_a_reader_blocks_no_thread),
+        cmocka_unit_test(a_full_pipe_as_standard_error_blocks_no_thread),
         cmocka_unit_test(any_thread_may_log_while_the_file_changes),
         cmocka_unit_test(no_descriptor_is_left_behind),
         cmocka_unit_test(a_long_message_shows_its_cut),

@@ -45,7 +45,7 @@ static void the_caller_may_take_the_text(void **state)
 }
 
 /* The leak checker of an asan build finds the stream or the text otherwise. */
-static void a_text_that_nobody_asked_for_is_freed(void **state)
+static void a_text_that_is_not_taken_is_freed(void **state)
 {
     (void)state;
     struct memo m;
@@ -74,7 +74,7 @@ int main(void)
         cmocka_unit_test(what_was_written_is_the_text),
         cmocka_unit_test(nothing_written_is_an_empty_text),
         cmocka_unit_test(the_caller_may_take_the_text),
-        cmocka_unit_test(a_text_that_nobody_asked_for_is_freed),
+        cmocka_unit_test(a_text_that_is_not_taken_is_freed),
         cmocka_unit_test(long_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -72,7 +72,7 @@ static void what_came_back_goes_out_again(void **state)
     pool_fini(&p);
 }
 
-static void trim_lets_go_of_what_nobody_needed(void **state)
+static void trim_frees_unused_blocks(void **state)
 {
     (void)state;
     struct pool p;
@@ -118,7 +118,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_block_comes_empty),
         cmocka_unit_test(what_came_back_goes_out_again),
-        cmocka_unit_test(trim_lets_go_of_what_nobody_needed),
+        cmocka_unit_test(trim_frees_unused_blocks),
         cmocka_unit_test(trim_leaves_what_is_lent_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

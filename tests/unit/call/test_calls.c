@@ -69,8 +69,8 @@ static struct {
     int listening;       /* the backend's */
     int client, backend; /* -1: none */
     SSL *ssl;            /* the client's */
-    char heard[4096];    /* what the backend has received */
-    size_t heard_len;
+    char received[4096]; /* what the backend has received */
+    size_t received_len;
 } g;
 
 static struct addr listen_somewhere(int *fd)
@@ -203,19 +203,20 @@ static bool backend_has(const char *what)
         g.backend = accept4(g.listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (g.backend < 0)
         return false;
-    ssize_t n = recv(g.backend, g.heard + g.heard_len, sizeof g.heard - 1 - g.heard_len, 0);
+    ssize_t n =
+        recv(g.backend, g.received + g.received_len, sizeof g.received - 1 - g.received_len, 0);
     if (n > 0)
-        g.heard_len += (size_t)n;
-    g.heard[g.heard_len] = '\0';
-    return strstr(g.heard, what) != NULL;
+        g.received_len += (size_t)n;
+    g.received[g.received_len] = '\0';
+    return strstr(g.received, what) != NULL;
 }
 
-static void client_says(const char *octets, size_t n)
+static void client_sends(const char *octets, size_t n)
 {
     assert_int_equal(SSL_write(g.ssl, octets, (int)n), (int)n);
 }
 
-static void backend_says(const char *octets, size_t n)
+static void backend_sends(const char *octets, size_t n)
 {
     assert_int_equal(send(g.backend, octets, n, MSG_NOSIGNAL), (ssize_t)n);
 }
@@ -253,7 +254,7 @@ static void reach(enum call_state want)
     UNTIL(is_in(CALL_REQUEST));
     if (want == CALL_REQUEST)
         return;
-    client_says(request, sizeof request - 1);
+    client_sends(request, sizeof request - 1);
     if (want == CALL_DIAL) { /* a ClientHello came, which is not answered */
         UNTIL(backend_has("\x16"));
         assert_true(is_in(CALL_DIAL));
@@ -261,19 +262,19 @@ static void reach(enum call_state want)
     }
     UNTIL(backend_has("\r\n\r\n"));
     assert_true(is_in(CALL_ANSWER));
-    client_says(connect_request,
-                sizeof connect_request - 1); /* the client does not wait: held back */
+    client_sends(connect_request,
+                 sizeof connect_request - 1); /* the client does not wait: held back */
     if (want == CALL_ANSWER)
         return;
-    backend_says(answer, sizeof answer - 1);
+    backend_sends(answer, sizeof answer - 1);
     UNTIL(is_in(CALL_NEGOTIATE));
     if (want == CALL_NEGOTIATE)
         return;
-    backend_says(connect_ack, sizeof connect_ack - 1);
+    backend_sends(connect_ack, sizeof connect_ack - 1);
     UNTIL(the_call()->record.down.packets == 1);
-    client_says(call_connected, sizeof call_connected - 1);
+    client_sends(call_connected, sizeof call_connected - 1);
     UNTIL(the_call()->record.up.packets == 2); /* an IPCP before that would prove nothing */
-    backend_says(ipcp, sizeof ipcp - 1);       /* the server has accepted the client */
+    backend_sends(ipcp, sizeof ipcp - 1);      /* the server has accepted the client */
     UNTIL(is_in(CALL_RELAY));
     if (want == CALL_RELAY)
         return;
@@ -613,9 +614,9 @@ static void data_puts_the_idle_deadline_off(void **state)
         call->active = began; /* as if the last byte had come long ago */
         call->deadline = began + idle;
         if (i == 0)
-            client_says(data, sizeof data - 1);
+            client_sends(data, sizeof data - 1);
         else
-            backend_says(data, sizeof data - 1);
+            backend_sends(data, sizeof data - 1);
         UNTIL(call->record.up.packets + call->record.down.packets == packets + 1);
         call->active = began + 5000;
         sweep(began + idle + 4999);
@@ -733,7 +734,7 @@ static void draining_waits_for_the_calls(void **state)
     calls_finish(&g.calls);
     struct call *call = the_call();
     uint64_t packets = call->record.up.packets;
-    client_says(data, sizeof data - 1);
+    client_sends(data, sizeof data - 1);
     UNTIL(call->record.up.packets == packets + 1);
     assert_true(is_in(CALL_RELAY));
     end_client_closes();

@@ -81,7 +81,7 @@ static void answer(uint8_t number, uint64_t now_ms)
     login_trial_answer(&trial, &l, number, now_ms);
 }
 
-static void radius_says(uint8_t number, enum keyring_verdict verdict, uint64_t now_ms)
+static void radius_answers(uint8_t number, enum keyring_verdict verdict, uint64_t now_ms)
 {
     const struct keyring_login l = login(number);
     keyring_judge(keyring, "home", &l, verdict, now_ms);
@@ -116,7 +116,7 @@ static void the_verdict_of_radius_decides(void **state)
         setup_trial(true);
         answer(number, START);
         if (cases[i].verdict != KEYRING_UNDECIDED)
-            radius_says(number, cases[i].verdict, START);
+            radius_answers(number, cases[i].verdict, START);
         assert_int_equal(fails(true, START + 1), cases[i].failures);
         assert_int_equal(silent(START + 1), cases[i].silent);
         /* each failure is judged once */
@@ -171,10 +171,10 @@ static void each_answer_has_its_verdict(void **state)
     (void)state;
     setup_trial(true);
     answer(1, START);
-    radius_says(1, KEYRING_REJECTED, START);
+    radius_answers(1, KEYRING_REJECTED, START);
     assert_int_equal(fails(true, START), 1);
     answer(2, START);
-    radius_says(2, KEYRING_LOST, START);
+    radius_answers(2, KEYRING_LOST, START);
     assert_int_equal(fails(true, START), 0);
     assert_true(silent(START));
     answer(3, START);
@@ -193,7 +193,7 @@ static void a_login_that_waits_is_silent_after_its_time(void **state)
     assert_false(silent(START + TIMEOUT));
     setup_trial(true);
     answer(2, START);
-    radius_says(2, KEYRING_LOST, START);
+    radius_answers(2, KEYRING_LOST, START);
     assert_true(silent(START));
 }
 

@@ -510,11 +510,11 @@ static void a_hash_of_the_backend_that_is_not_known(void **state)
 {
     (void)state;
     struct talk c;
-    struct binding_leaf client, told = {.known = SSTP_HASH_SHA1};
+    struct binding_leaf client, configured = {.known = SSTP_HASH_SHA1};
     talk_init(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_mschapv2_sha256");
     leaf_from(&client, vector_get(c.v, "client_leaf"));
     negotiation_free(c.negotiation);
-    c.negotiation = negotiation_new(&c.backend, &client, &told, &c.record);
+    c.negotiation = negotiation_new(&c.backend, &client, &configured, &c.record);
     request_and_ack(&c, SSTP_HASH_SHA256);
     mschapv2(&c);
     refused(&c, connected(&c), REASON_BINDING_HASH);
@@ -1178,7 +1178,7 @@ static void logins_are_noted(void **state)
 
 /* One call cannot push out the notes of the others: a client has one answer to each challenge, and
  * a client that sends more answers is refused. */
-static void notes_of_one_call_push_out_nobody(void **state)
+static void notes_of_one_call_evict_those_of_no_other(void **state)
 {
     (void)state;
     const struct keyring_login other = {.user = span_str("another")};
@@ -1652,7 +1652,7 @@ int main(void)
         cmocka_unit_test(what_never_waits),
         cmocka_unit_test(what_may_pass_the_one_that_waits),
         cmocka_unit_test(logins_are_noted),
-        cmocka_unit_test(notes_of_one_call_push_out_nobody),
+        cmocka_unit_test(notes_of_one_call_evict_those_of_no_other),
         cmocka_unit_test(frames_go_on_in_one_form),
         cmocka_unit_test(a_client_that_asks_for_authentication),
         cmocka_unit_test(an_unreadable_answer_is_a_failed_login),

@@ -92,7 +92,7 @@ struct end {
     int fd, gates; /* both sides of its connection; gates: until the gate has taken it */
     SSL *ssl;      /* NULL: plain; BIOs in memory, so that records can be cut anywhere */
     bool secure;
-    struct flow says, hears;
+    struct flow writes, reads;
     unsigned records; /* received, with data */
     struct end *other;
     bool chatting; /* receives the flow of the other one; before that, a head */
@@ -141,13 +141,13 @@ static void end_chat(struct end *e, size_t n)
 {
     uint8_t octets[RECORD_MAX];
     for (size_t i = 0; i < n; i++)
-        octets[i] = flow_next(&e->says);
+        octets[i] = flow_next(&e->writes);
     if (e->ssl != NULL && SSL_version(e->ssl) == TLS1_3_VERSION && once_in(64))
         assert_int_equal(SSL_key_update(e->ssl, SSL_KEY_UPDATE_REQUESTED), 1);
     end_say(e, octets, n);
 }
 
-static void end_hear(struct end *e, const uint8_t *octets, size_t n)
+static void end_receive(struct end *e, const uint8_t *octets, size_t n)
 {
     if (!e->chatting) {
         assert_true(e->head_len + n < sizeof e->head);
@@ -156,8 +156,8 @@ static void end_hear(struct end *e, const uint8_t *octets, size_t n)
         return;
     }
     for (size_t i = 0; i < n; i++)
-        if (octets[i] != flow_next(&e->hears))
-            fail_msg("byte %llu is wrong", (unsigned long long)e->hears.octets);
+        if (octets[i] != flow_next(&e->reads))
+            fail_msg("byte %llu is wrong", (unsigned long long)e->reads.octets);
 }
 
 static void end_decrypt(struct end *e, const uint8_t *octets, size_t n)
@@ -169,7 +169,7 @@ static void end_decrypt(struct end *e, const uint8_t *octets, size_t n)
     if (!e->secure)
         e->secure = SSL_do_handshake(e->ssl) == 1;
     for (; e->secure && (got = SSL_read(e->ssl, text, sizeof text)) > 0; e->records++)
-        end_hear(e, text, (size_t)got);
+        end_receive(e, text, (size_t)got);
     end_collect(e);
 }
 
@@ -190,7 +190,7 @@ static size_t end_listen(struct end *e)
     if (n > 0 && e->ssl != NULL)
         end_decrypt(e, octets, (size_t)n);
     else if (n > 0)
-        end_hear(e, octets, (size_t)n);
+        end_receive(e, octets, (size_t)n);
     /* After an SSTP call the gate leaves the FIN to the backend. */
     if (e == &backend && e->ssl != NULL && SSL_get_shutdown(e->ssl) & SSL_RECEIVED_SHUTDOWN)
         e->eof = true;
@@ -232,8 +232,8 @@ static size_t end_turn(struct end *e)
 static void end_falls_silent(struct end *e)
 {
     e->talks = 0;
-    if (e->leaving == TALKS_ON && e->says.at < e->says.len)
-        end_chat(e, e->says.len - e->says.at);
+    if (e->leaving == TALKS_ON && e->writes.at < e->writes.len)
+        end_chat(e, e->writes.len - e->writes.at);
 }
 
 static void end_leaves(struct end *e)
@@ -351,8 +351,9 @@ static void stuck(int line)
 {
     const struct call *call = the_call();
     fprintf(stderr, "line %d waits in vain; sent and received: up %llu %llu, down %llu %llu\n",
-            line, (unsigned long long)client.says.octets, (unsigned long long)backend.hears.octets,
-            (unsigned long long)backend.says.octets, (unsigned long long)client.hears.octets);
+            line, (unsigned long long)client.writes.octets,
+            (unsigned long long)backend.reads.octets, (unsigned long long)backend.writes.octets,
+            (unsigned long long)client.reads.octets);
     for (int i = 0; call != NULL && i < 2; i++) {
         const struct stream *s = i == 0 ? &call->client : &call->backend;
         fprintf(stderr, "%s: state %d in %d out %d paused %d due %u queued %zu flying %u\n",
@@ -402,41 +403,41 @@ static void end_close(struct end *e)
 static void chat(void)
 {
     client.chatting = backend.chatting = true;
-    client.says.seed = backend.hears.seed = draw(&story);
-    backend.says.seed = client.hears.seed = draw(&story);
+    client.writes.seed = backend.reads.seed = draw(&story);
+    backend.writes.seed = client.reads.seed = draw(&story);
 }
 
-static bool heard(struct end *e, const void *what, size_t n)
+static bool end_received(struct end *e, const void *what, size_t n)
 {
     return memmem(e->head, e->head_len, what, n) != NULL;
 }
 
 #define SAY(end, octets) end_say((end), (octets), sizeof(octets) - 1)
-#define HEARD(end, octets) heard((end), (octets), sizeof(octets) - 1)
+#define RECEIVED(end, octets) end_received((end), (octets), sizeof(octets) - 1)
 
 static void sstp_up(void)
 {
     SAY(&client, "SSTP_DUPLEX_POST /sra_{BA195980-CD49-458b-9E23-C84EE0ADCD75}/ HTTP/1.1\r\n"
                  "Content-Length: 18446744073709551615\r\nHost: vpn.test\r\n\r\n");
-    UNTIL(HEARD(&backend, "\r\n\r\n"));
+    UNTIL(RECEIVED(&backend, "\r\n\r\n"));
     SAY(&backend, "HTTP/1.1 200\r\nContent-Length: 18446744073709551615\r\n\r\n");
-    UNTIL(HEARD(&client, "\r\n\r\n"));
+    UNTIL(RECEIVED(&client, "\r\n\r\n"));
     SAY(&client, "\x10\x01\x00\x0e\x00\x01\x00\x01\x00\x01\x00\x06\x00\x01"); /* Connect Request */
-    UNTIL(HEARD(&backend, "\x10\x01\x00\x0e"));
+    UNTIL(RECEIVED(&backend, "\x10\x01\x00\x0e"));
     SAY(&backend, "\x10\x01\x00\x08\x00\x02\x00\x00"); /* the Ack; there is no binding here */
-    UNTIL(HEARD(&client, "\x10\x01\x00\x08"));
+    UNTIL(RECEIVED(&client, "\x10\x01\x00\x08"));
     SAY(&client, "\x10\x01\x00\x08\x00\x04\x00\x00"); /* Call Connected */
-    UNTIL(HEARD(&backend, "\x10\x01\x00\x08"));
+    UNTIL(RECEIVED(&backend, "\x10\x01\x00\x08"));
     SAY(&backend, "\x10\0\0\x0c\xff\x03\x80\x21\x01\x01\0\x04"); /* IPCP: the server has accepted
                                                                     the client */
-    UNTIL(HEARD(&client, "\x80\x21"));
+    UNTIL(RECEIVED(&client, "\x80\x21"));
     assert_int_equal(the_call()->state, CALL_RELAY);
 }
 
 static void web_up(void)
 {
     SAY(&client, "POST /form HTTP/1.1\r\nHost: vpn.test\r\nContent-Length: 99999999999\r\n\r\n");
-    UNTIL(HEARD(&backend, "\r\n\r\n"));
+    UNTIL(RECEIVED(&backend, "\r\n\r\n"));
     assert_int_equal(the_call()->state, CALL_WEB);
 }
 
@@ -447,7 +448,7 @@ static void arrives(struct end *from)
 {
     end_falls_silent(from);
     from->other->listens = SOCKET_MAX;
-    UNTIL(from->from == from->to && from->says.octets == from->other->hears.octets);
+    UNTIL(from->from == from->to && from->writes.octets == from->other->reads.octets);
 }
 
 static size_t mood(size_t most)
@@ -513,7 +514,7 @@ static void tell_story(void)
     end_leaves(last);
     first->listens = SOCKET_MAX;
     UNTIL(first->eof && last->leaving == HAS_LEFT);
-    assert_int_equal(first->hears.octets, last->says.octets);
+    assert_int_equal(first->reads.octets, last->writes.octets);
 }
 
 static void ignore_sweep(void *arg, uint64_t now_ms)
@@ -616,8 +617,8 @@ static void three_packets(struct end *e)
 
     for (int i = 0; i < 3; i++)
         do {
-            octets[n++] = flow_next(&e->says);
-        } while (e->says.at != e->says.len);
+            octets[n++] = flow_next(&e->writes);
+        } while (e->writes.at != e->writes.len);
     end_say(e, octets, n);
 }
 
@@ -646,7 +647,7 @@ static void packets_for_a_client_share_a_record_only_on_request(void **state)
 
 static uint64_t first_seed = 1, seeds = 16;
 
-static void whoever_listens_hears_all(void **state)
+static void a_reader_receives_every_byte(void **state)
 {
     (void)state;
     for (seed = first_seed; seed < first_seed + seeds; seed++) {
@@ -690,7 +691,7 @@ static int teardown(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whoever_listens_hears_all),
+        cmocka_unit_test(a_reader_receives_every_byte),
         cmocka_unit_test(packets_for_a_client_share_a_record_only_on_request),
         cmocka_unit_test(a_key_update_behind_the_end_is_not_answered),
     };

@@ -58,7 +58,7 @@ static void unprivileged(void)
 {
     CHECK(setresuid(65534, 65534, 65534) == 0);
     CHECK(capabilities_begin(LOW_PORTS) &&
-          capabilities_end(LOW_PORTS)); /* cannot keep what it lacks */
+          capabilities_end(LOW_PORTS)); /* cannot keep what is missing */
     CHECK(capabilities_left() == 0);
 }
 

@@ -240,7 +240,7 @@ static const struct sample samples[] = {
     {"recheck-tunnels = yes\n", SERVER OFF, NULL,
      "recheck-tunnels = yes: listener l: recheck-tunnels has no effect without rules\n"},
     {"deny-file = nets\n", SERVER OFF, NULL,
-     "deny-file = nets: listener l: nets contains no network, so this rule matches nobody\n"},
+     "deny-file = nets: listener l: nets contains no network, so this rule matches no client\n"},
     {"host = vpn.test\nallow = any host vpn.test\nallow = any host other.test\n", SERVER OFF, NULL,
      "allow = any host other.test: listener l: this rule is never reached: the listener does not "
      "admit the name 'other.test' (see `host`)\n"},

@@ -319,7 +319,7 @@ static inline void peer_says(struct peer *p, const char *text)
     peer_write(p, text, strlen(text));
 }
 
-static inline bool heard(const struct peer *p, const char *text)
+static inline bool peer_received(const struct peer *p, const char *text)
 {
     return span_eq(span_of(p->in, p->in_len), span_str(text));
 }

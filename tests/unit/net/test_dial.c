@@ -131,7 +131,7 @@ static void no_such_name(void **state)
     loop_close();
 }
 
-static void a_look_up_that_is_freed_says_nothing(void **state)
+static void a_freed_look_up_reports_nothing(void **state)
 {
     (void)state;
     for (int literal = 0; literal < 2; literal++) {
@@ -214,7 +214,7 @@ static void a_name_is_looked_up_once(void **state)
     loop_close();
 }
 
-static void a_look_up_that_cannot_start_is_told_later(void **state)
+static void a_look_up_that_cannot_start_is_reported_later(void **state)
 {
     (void)state;
     for (int freed = 0; freed < 2; freed++) {
@@ -281,9 +281,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses_need_no_resolver),
         cmocka_unit_test(no_such_name),
-        cmocka_unit_test(a_look_up_that_is_freed_says_nothing),
+        cmocka_unit_test(a_freed_look_up_reports_nothing),
         cmocka_unit_test(a_name_is_looked_up_once),
-        cmocka_unit_test(a_look_up_that_cannot_start_is_told_later),
+        cmocka_unit_test(a_look_up_that_cannot_start_is_reported_later),
         cmocka_unit_test(a_worker_does_not_wait_for_a_resolver),
         cmocka_unit_test(an_answer_that_was_never_read_is_not_lost_memory),
     };

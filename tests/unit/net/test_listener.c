@@ -39,7 +39,7 @@ static void a_full_listener_lets_callers_wait(void **state)
     stream_start(&second.s, NULL);
     say(&first, "1");
     say(&second, "2");
-    UNTIL(heard(&p, "1") && heard(&q, "2"));
+    UNTIL(peer_received(&p, "1") && peer_received(&q, "2"));
     listener_retry(&d.l); /* no connection waits */
     assert_int_equal(d.knocks, 5);
     owner_fini(&first);
@@ -99,7 +99,7 @@ static void few_are_accepted_in_a_round(void **state)
     loop_close();
 }
 
-static void who_waits_at_a_listener_that_closes_is_reset(void **state)
+static void a_connection_in_the_queue_of_a_closing_listener_is_reset(void **state)
 {
     (void)state;
     struct peer p;
@@ -114,7 +114,7 @@ static void who_waits_at_a_listener_that_closes_is_reset(void **state)
     loop_close();
 }
 
-static void an_address_in_use_is_told(void **state)
+static void an_address_in_use_is_reported(void **state)
 {
     (void)state;
     struct addr any, bound, again;
@@ -179,8 +179,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_listener_lets_callers_wait),
         cmocka_unit_test(few_are_accepted_in_a_round),
-        cmocka_unit_test(who_waits_at_a_listener_that_closes_is_reset),
-        cmocka_unit_test(an_address_in_use_is_told),
+        cmocka_unit_test(a_connection_in_the_queue_of_a_closing_listener_is_reset),
+        cmocka_unit_test(an_address_in_use_is_reported),
         cmocka_unit_test(an_address_of_another_machine),
         cmocka_unit_test(ipv6_only),
     };

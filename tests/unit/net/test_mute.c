@@ -41,13 +41,13 @@ static void keep(struct mute *m, int fd, uint64_t now)
     close(fd); /* as its owner does */
 }
 
-static int heard(int fd)
+static int reset_at(int fd)
 {
     char octet;
     return recv(fd, &octet, 1, 0) < 0 ? errno : 0;
 }
 
-static void nothing_is_heard_until_its_time_is_over(void **state)
+static void nothing_is_received_until_its_time_is_over(void **state)
 {
     (void)state;
     struct mute m = {0};
@@ -59,16 +59,16 @@ static void nothing_is_heard_until_its_time_is_over(void **state)
     assert_int_equal(m.count, 2);
     assert_int_equal(send(fds[1], "hello", 5, MSG_NOSIGNAL), 5);
     mute_sweep(&m, 1000 + MUTE_MS - 1);
-    assert_int_equal(heard(fds[1]), EAGAIN);
+    assert_int_equal(reset_at(fds[1]), EAGAIN);
     int waiting = 0;
     assert_int_equal(ioctl(fds[1], TIOCOUTQ, &waiting), 0);
     assert_int_equal(waiting, 5); /* an acknowledgement would be immediate on loopback */
     mute_sweep(&m, 1000 + MUTE_MS);
     assert_int_equal(m.count, 1);
-    assert_int_equal(heard(fds[1]), ECONNRESET);
-    assert_int_equal(heard(more[1]), EAGAIN);
+    assert_int_equal(reset_at(fds[1]), ECONNRESET);
+    assert_int_equal(reset_at(more[1]), EAGAIN);
     mute_fini(&m);
-    assert_int_equal(heard(more[1]), ECONNRESET);
+    assert_int_equal(reset_at(more[1]), ECONNRESET);
     close(fds[1]);
     close(more[1]);
 }
@@ -86,7 +86,7 @@ static void the_first_makes_room(void **state)
         assert_int_equal(m.count, i < MUTE_MAX ? i + 1 : MUTE_MAX);
     }
     for (int i = 0; i < MORE; i++)
-        assert_int_equal(heard(peer[i]), i < MORE - MUTE_MAX ? ECONNRESET : EAGAIN);
+        assert_int_equal(reset_at(peer[i]), i < MORE - MUTE_MAX ? ECONNRESET : EAGAIN);
     mute_fini(&m);
     for (int i = 0; i < MORE; i++)
         close(peer[i]);
@@ -108,7 +108,7 @@ static void what_cannot_be_kept_is_not(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_is_heard_until_its_time_is_over),
+        cmocka_unit_test(nothing_is_received_until_its_time_is_over),
         cmocka_unit_test(the_first_makes_room),
         cmocka_unit_test(what_cannot_be_kept_is_not),
     };

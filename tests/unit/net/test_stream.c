@@ -50,7 +50,7 @@ static void octets_go_both_ways(void **state)
         UNTIL(got(&o, "from the peer"));
         say(&o, "from ");
         say(&o, "the stream");
-        UNTIL(heard(&p, "from the stream"));
+        UNTIL(peer_received(&p, "from the stream"));
         assert_int_equal(stream_queued(&o.s), 0);
         assert_int_equal(o.count[END], 0);
         owner_fini(&o);
@@ -268,7 +268,7 @@ static void few_are_warm_and_not_for_long(void **state)
         UNTIL(got(&o[i], "one"));
         assert_true(is_warm(&o[i]));
         say(&o[i], "two");
-        UNTIL(heard(&p[i], "two"));
+        UNTIL(peer_received(&p[i], "two"));
     }
     for (size_t i = 0; i < MANY; i++)
         assert_int_equal(is_warm(&o[i]), i >= COLD);
@@ -355,7 +355,7 @@ static void more_than_a_block_left_is_an_overflow(void **state)
         assert_int_equal(o.why, STREAM_OVERFLOW);
         assert_int_equal(w.pool.lent, 0);
         say(&o, "what a pity"); /* the sending direction is open */
-        UNTIL(heard(&p, "what a pity"));
+        UNTIL(peer_received(&p, "what a pity"));
         owner_fini(&o);
         peer_fini(&p);
         loop_close();
@@ -378,7 +378,7 @@ static void fin_without_close_notify_is_an_end(void **state)
         assert_int_equal(o.why, STREAM_EOF);
         assert_true(got(&o, "bye"));
         say(&o, "and you?"); /* the other direction continues */
-        UNTIL(heard(&p, "and you?"));
+        UNTIL(peer_received(&p, "and you?"));
         stream_shutdown(&o.s);
         UNTIL(p.eof && o.s.out == STREAM_OUT_ENDED);
         assert_int_equal(p.closed_notify, i == 1);
@@ -478,7 +478,7 @@ static void our_end_first_then_theirs(void **state)
         stream_shutdown(&o.s);
         say(&o, "too late");
         UNTIL(p.eof);
-        assert_true(heard(&p, "last words"));
+        assert_true(peer_received(&p, "last words"));
         assert_int_equal(p.closed_notify, i == 1);
         peer_says(&p, "answer");
         if (p.tls != NULL)
@@ -517,7 +517,7 @@ static void a_notified_peer_closes_first(void **state)
         stream_notify(&o.s);
         say(&o, "too late");
         UNTIL(p.closed_notify);
-        assert_true(heard(&p, "last words"));
+        assert_true(peer_received(&p, "last words"));
         if (!theirs_first) {
             peer_says(&p, "answer");
             tls_conn_shutdown(p.tls);
@@ -597,7 +597,7 @@ static void shutdown_waits_for_the_queue(void **state)
     }
 }
 
-static void a_reset_is_told(void **state)
+static void a_reset_is_reported(void **state)
 {
     (void)state;
     for (size_t i = 0; i < 2; i++)
@@ -660,7 +660,7 @@ static void close_is_orderly_or_a_reset(void **state)
             say(&o, "gone");
             owner_close(&o, reset);
             owner_close(&o, !reset); /* harmless */
-            say(&o, "nobody hears this");
+            say(&o, "no peer reads this");
             stream_shutdown(&o.s);
             stream_pause(&o.s);
             stream_resume(&o.s);
@@ -668,7 +668,7 @@ static void close_is_orderly_or_a_reset(void **state)
             UNTIL(o.count[CLOSED] == 1 && (p.eof || p.error != 0));
             assert_int_equal(p.error, reset ? ECONNRESET : 0);
             assert_int_equal(p.closed_notify, !reset && i == 1);
-            assert_true(heard(&p, reset ? "" : "gone"));
+            assert_true(peer_received(&p, reset ? "" : "gone"));
             owner_fini(&o);
             peer_fini(&p);
             loop_close();
@@ -694,7 +694,7 @@ static void shutdown_then_close(void **state)
                 owner_close(&o, reset);
                 UNTIL(o.count[CLOSED] == 1 && (p.eof || p.error != 0));
                 if (!reset)
-                    assert_true(heard(&p, "words"));
+                    assert_true(peer_received(&p, "words"));
                 owner_fini(&o);
                 peer_fini(&p);
                 loop_close();
@@ -981,7 +981,7 @@ static void a_stream_can_be_used_again(void **state)
 
 /* ---- connecting ---- */
 
-static void connecting_to_nobody(void **state)
+static void connecting_to_a_closed_port(void **state)
 {
     (void)state;
     struct owner o;
@@ -1219,7 +1219,7 @@ int main(void)
         cmocka_unit_test(a_notified_peer_closes_first),
         cmocka_unit_test(a_notified_peer_may_have_closed_before),
         cmocka_unit_test(shutdown_waits_for_the_queue),
-        cmocka_unit_test(a_reset_is_told),
+        cmocka_unit_test(a_reset_is_reported),
         cmocka_unit_test(a_failed_write_after_the_end_is_reported_by_on_sent),
         cmocka_unit_test(close_is_orderly_or_a_reset),
         cmocka_unit_test(shutdown_then_close),
@@ -1231,7 +1231,7 @@ int main(void)
         cmocka_unit_test(a_handshake_that_fails_at_once_is_reported_later),
         cmocka_unit_test(close_from_inside_each_callback),
         cmocka_unit_test(a_stream_can_be_used_again),
-        cmocka_unit_test(connecting_to_nobody),
+        cmocka_unit_test(connecting_to_a_closed_port),
         cmocka_unit_test(a_shutdown_amid_a_connection_closes),
         cmocka_unit_test(a_reset_peer_has_an_address),
         cmocka_unit_test(close_while_connecting),

@@ -28,7 +28,7 @@ ssize_t __wrap_recv(int fd, void *buf, size_t n, int flags)
 
 /* Two streams have something to read, the first one much: the second one is read after one glance
  * at the first, not after all of it. */
-static void nobody_waits_for_more_than_a_glance_at_another(void **state)
+static void no_stream_waits_for_more_than_one_turn_of_another(void **state)
 {
     (void)state;
     struct owner bulk, quiet;
@@ -280,7 +280,7 @@ static void tls_behind_a_plain_beginning(void **state)
         }
         UNTIL(o.count[SECURE] == 1 && p.secure);
         say(&o, "secret");
-        UNTIL(heard(&p, "secret"));
+        UNTIL(peer_received(&p, "secret"));
         owner_fini(&o);
         peer_fini(&p);
         loop_close();
@@ -542,7 +542,7 @@ static void bulk_ends_with_its_reason(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nobody_waits_for_more_than_a_glance_at_another),
+        cmocka_unit_test(no_stream_waits_for_more_than_one_turn_of_another),
         cmocka_unit_test(bulk_takes_turns_behind_all_others),
         cmocka_unit_test(handshakes_take_turns_behind_all_others),
         cmocka_unit_test(a_flight_is_kept_until_its_turn),

@@ -254,7 +254,7 @@ static void what_is_no_database_is_named(void **state)
     free(problems);
 }
 
-static void without_the_library_it_says_so(void **state)
+static void a_build_without_the_library_is_an_error(void **state)
 {
     (void)state;
     char *problems = open_problems("/nowhere");
@@ -270,7 +270,7 @@ int main(void)
         cmocka_unit_test(a_file_may_be_written_in_place), cmocka_unit_test(half_a_file_is_refused),
         cmocka_unit_test(what_is_no_database_is_named),
     };
-    const struct CMUnitTest without[] = {cmocka_unit_test(without_the_library_it_says_so)};
+    const struct CMUnitTest without[] = {cmocka_unit_test(a_build_without_the_library_is_an_error)};
     return country_supported() ? cmocka_run_group_tests(tests, NULL, NULL)
                                : cmocka_run_group_tests(without, NULL, NULL);
 }

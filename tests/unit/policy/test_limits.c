@@ -863,13 +863,14 @@ static void points_of_another(void **state)
 }
 
 /* The events that the observer got, one on each line. */
-struct heard {
+struct observed {
     char text[512];
 };
 
-static void hear(void *arg, const char *what, const struct cidr *net, const char *user, uint64_t n)
+static void observe(void *arg, const char *what, const struct cidr *net, const char *user,
+                    uint64_t n)
 {
-    struct heard *h = arg;
+    struct observed *h = arg;
     char text[ADDR_TEXT_MAX];
     const size_t used = strlen(h->text);
 
@@ -880,20 +881,21 @@ static void hear(void *arg, const char *what, const struct cidr *net, const char
              (unsigned long long)n);
 }
 
-static void hear_points(void *arg, const struct cidr *net, unsigned points)
+static void observe_points(void *arg, const struct cidr *net, unsigned points)
 {
-    hear(arg, "points", net, NULL, points);
+    observe(arg, "points", net, NULL, points);
 }
 
-static void hear_ban(void *arg, const struct limits_ban *ban)
+static void observe_ban(void *arg, const struct limits_ban *ban)
 {
-    hear(arg, ban->manual ? "manual" : "ban", ban->user == NULL ? &ban->net : NULL, ban->user,
-         ban->left_ms);
+    observe(arg, ban->manual ? "manual" : "ban", ban->user == NULL ? &ban->net : NULL, ban->user,
+            ban->left_ms);
 }
 
-static void hear_lift(void *arg, const struct limits_target *target)
+static void observe_lift(void *arg, const struct limits_target *target)
 {
-    hear(arg, "lift", target == NULL ? NULL : target->net, target == NULL ? NULL : target->user, 0);
+    observe(arg, "lift", target == NULL ? NULL : target->net, target == NULL ? NULL : target->user,
+            0);
 }
 
 /* Changes of this gate are reported to the observer; changes of other gates are not. */
@@ -901,7 +903,7 @@ static void the_observer_gets_changes_of_this_gate(void **state)
 {
     (void)state;
     struct limits_settings c = none;
-    struct heard h = {""};
+    struct observed h = {""};
     const struct addr a = address("192.0.2.1"), six = address("2001:db8::1");
     const struct cidr net = network("198.51.100.0/24"), one = network("192.0.2.1");
     const struct limits_target target = {.net = &net}, user = {.user = "alice"};
@@ -911,7 +913,7 @@ static void the_observer_gets_changes_of_this_gate(void **state)
 
     c.ban_points = 10;
     struct limits *l = limits_new(&c);
-    limits_observe(l, &(struct limits_observer){&h, hear_points, hear_ban, hear_lift});
+    limits_observe(l, &(struct limits_observer){&h, observe_points, observe_ban, observe_lift});
     assert_false(limits_points(l, &a, 0, START));
     assert_false(limits_points(l, &six, 5, START));
     assert_false(limits_points(l, &a, 5, START));

@@ -73,7 +73,7 @@ static const char *find(struct keyring *k, const char *radius, const char *user,
 #define RESPONSE_2 "an NT-Response has 24 2."
 
 /* The marks of a login, and the logins that find its key. */
-static void whose_key(void **state)
+static void keys_of_users_and_marks(void **state)
 {
     static const struct {
         const char *user, *mark, *asks, *with;
@@ -507,7 +507,7 @@ static void many_clients(void **state)
 
 enum { THREADS = 4, TURNS = 1000 };
 
-struct told {
+struct counted {
     struct keyring *k;
     unsigned times; /* counted by the one thread that puts */
 };
@@ -515,7 +515,7 @@ struct told {
 /* The callback may call the keyring, because no lock is held. */
 static void on_put(void *arg)
 {
-    struct told *t = arg;
+    struct counted *t = arg;
     t->times++;
     keyring_sweep(t->k, START);
 }
@@ -595,16 +595,16 @@ static void verdicts(void **state)
 static void threads(void **state)
 {
     pthread_t thread[THREADS];
-    struct told told = {.k = keyring_new()};
+    struct counted counted = {.k = keyring_new()};
 
     (void)state;
-    keyring_on_put(told.k, on_put, &told);
+    keyring_on_put(counted.k, on_put, &counted);
     for (size_t i = 0; i < THREADS; i++)
-        assert_int_equal(pthread_create(&thread[i], NULL, i == 0 ? give : take, told.k), 0);
+        assert_int_equal(pthread_create(&thread[i], NULL, i == 0 ? give : take, counted.k), 0);
     for (size_t i = 0; i < THREADS; i++)
         assert_int_equal(pthread_join(thread[i], NULL), 0);
-    assert_int_equal(told.times, TURNS);
-    keyring_free(told.k);
+    assert_int_equal(counted.times, TURNS);
+    keyring_free(counted.k);
 }
 
 /* ---- other gates ---- */
@@ -845,7 +845,7 @@ static void labels_of_a_search(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whose_key),
+        cmocka_unit_test(keys_of_users_and_marks),
         cmocka_unit_test(newest_first),
         cmocka_unit_test(chains),
         cmocka_unit_test(proofs_in_eap),

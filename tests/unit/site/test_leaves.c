@@ -38,7 +38,7 @@ static void assert_whose(struct leaves *l, unsigned n, const char *listener,
     assert_string_equal(found, name);
 }
 
-static void whose_it_is(void **state)
+static void owner_of_a_leaf(void **state)
 {
     struct leaves *l = leaves_new();
 
@@ -141,8 +141,9 @@ static void threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whose_it_is), cmocka_unit_test(earlier_ones), cmocka_unit_test(bounded),
-        cmocka_unit_test(long_names),  cmocka_unit_test(threads),
+        cmocka_unit_test(owner_of_a_leaf), cmocka_unit_test(earlier_ones),
+        cmocka_unit_test(bounded),         cmocka_unit_test(long_names),
+        cmocka_unit_test(threads),
     };
     leaves_free(NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);

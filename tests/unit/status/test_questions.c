@@ -42,7 +42,7 @@ static void questions_are_answered_in_their_order(void **state)
 }
 
 /* The main thread never sees a question that was abandoned before: an action of which the client
- * was told that it has not begun does not happen later. */
+ * got the answer that it has not begun does not happen later. */
 static void an_abandoned_question_is_not_taken(void **state)
 {
     struct questions q;
@@ -57,7 +57,7 @@ static void an_abandoned_question_is_not_taken(void **state)
     questions_fini(&q);
 }
 
-static void an_answer_that_nobody_waits_for_is_freed(void **state)
+static void an_answer_without_a_request_is_freed(void **state)
 {
     struct questions q;
 
@@ -105,7 +105,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(questions_are_answered_in_their_order),
         cmocka_unit_test(an_abandoned_question_is_not_taken),
-        cmocka_unit_test(an_answer_that_nobody_waits_for_is_freed),
+        cmocka_unit_test(an_answer_without_a_request_is_freed),
         cmocka_unit_test(an_answer_that_has_just_arrived_can_be_abandoned),
         cmocka_unit_test(the_end_frees_what_is_left),
     };

@@ -188,7 +188,7 @@ static void say(int fd, const char *text)
 }
 
 /* Reads up to the end of the connection; a reset is an end, too. */
-static const char *hear(int fd)
+static const char *receive(int fd)
 {
     static char text[65536];
     size_t n = 0;
@@ -232,30 +232,30 @@ static void the_main_thread_answers(void **state)
 
     int fd = request(w, "GET /api/v1/tunnels?user=a%20b&limit=3", "", "");
     serve(w);
-    const char *text = hear(fd);
+    const char *text = receive(fd);
     assert_answer(text, 200, "\r\n\r\ntunnels from v4 user=a b limit=3");
     assert_non_null(strstr(text, "Content-Type: application/json\r\n"));
     fd = request(w, "GET /metrics", "", "");
     serve(w);
-    assert_answer(hear(fd), 200, "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n");
+    assert_answer(receive(fd), 200, "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n");
     fd = request(w, "HEAD /readyz", "", "");
     serve(w);
-    text = hear(fd);
+    text = receive(fd);
     assert_answer(text, 200, "Content-Length: 14\r\n");
     assert_null(strstr(text, "readyz from"));
     fd = request(w, "POST /api/v1/end?a=1", TOKEN FORM "Content-Length: 5\r\n", "bad=2");
     serve(w);
-    assert_answer(hear(fd), 409, "\r\n\r\nend from v4 a=1 bad=2");
+    assert_answer(receive(fd), 409, "\r\n\r\nend from v4 a=1 bad=2");
 }
 
 static void the_thread_answers_for_itself(void **state)
 {
     struct world *w = *state;
 
-    assert_answer(hear(request(w, "GET /healthz", "", "")), 200, "\r\n\r\nok\n");
+    assert_answer(receive(request(w, "GET /healthz", "", "")), 200, "\r\n\r\nok\n");
     w->is_well = false;
-    assert_answer(hear(request(w, "GET /healthz", "", "")), 503, "worker 1 does not answer");
-    const char *page = hear(request(w, "GET /", "", ""));
+    assert_answer(receive(request(w, "GET /healthz", "", "")), 503, "worker 1 does not answer");
+    const char *page = receive(request(w, "GET /", "", ""));
     assert_answer(page, 200, "Content-Type: text/html");
     assert_non_null(strstr(page, "Content-Security-Policy: default-src 'none'; "));
     assert_non_null(strstr(page, "X-Content-Type-Options: nosniff\r\n"));
@@ -296,7 +296,7 @@ static void mistakes_are_refused(void **state)
     struct world *w = *state;
 
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
-        assert_answer(hear(request(w, refused[i].line, refused[i].fields, refused[i].body)),
+        assert_answer(receive(request(w, refused[i].line, refused[i].fields, refused[i].body)),
                       refused[i].status, refused[i].part);
     assert_int_equal(sem_trywait(&w->asked), -1);
     assert_int_equal(w->wrong_tokens, 0);
@@ -308,10 +308,10 @@ static void other_names_of_this_host_are_refused(void **state)
     int fd = dial(w);
 
     say(fd, "GET /healthz HTTP/1.1\r\nHost: evil.example\r\n\r\n");
-    assert_answer(hear(fd), 421, "status-host");
+    assert_answer(receive(fd), 421, "status-host");
     fd = dial(w);
     say(fd, "GET /healthz HTTP/1.0\r\n\r\n"); /* as of a load balancer */
-    assert_non_null(strstr(hear(fd), " 200 "));
+    assert_non_null(strstr(receive(fd), " 200 "));
 }
 
 static void each_wrong_token_is_counted(void **state)
@@ -325,18 +325,18 @@ static void each_wrong_token_is_counted(void **state)
             "Content-Length: 0\r\n\r\n"
             "POST /api/v1/drain HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer b\r\n"
             "Content-Length: 0\r\n\r\n");
-    assert_answer(hear(fd), 403, "the token is wrong");
+    assert_answer(receive(fd), 403, "the token is wrong");
     assert_int_equal(w->wrong_tokens, 1);
-    assert_answer(hear(request(w, "POST /api/v1/end", wrong, "")), 403, "the token is wrong");
+    assert_answer(receive(request(w, "POST /api/v1/end", wrong, "")), 403, "the token is wrong");
     assert_int_equal(w->wrong_tokens, 2);
     w->is_banned = true;
-    assert_answer(hear(request(w, "POST /api/v1/end", wrong, "")), 403, "banned");
-    assert_answer(hear(request(w, "POST /api/v1/end", TOKEN "Content-Length: 0\r\n", "")), 403,
+    assert_answer(receive(request(w, "POST /api/v1/end", wrong, "")), 403, "banned");
+    assert_answer(receive(request(w, "POST /api/v1/end", TOKEN "Content-Length: 0\r\n", "")), 403,
                   "banned");
     assert_int_equal(w->wrong_tokens, 2);
-    assert_answer(hear(request(w, "GET /healthz", "", "")), 200, "ok"); /* monitoring goes on */
+    assert_answer(receive(request(w, "GET /healthz", "", "")), 200, "ok"); /* monitoring goes on */
     configure(w, "");
-    assert_answer(hear(request(w, "POST /api/v1/end", TOKEN "Content-Length: 0\r\n", "")), 403,
+    assert_answer(receive(request(w, "POST /api/v1/end", TOKEN "Content-Length: 0\r\n", "")), 403,
                   "read-only");
 }
 
@@ -348,26 +348,26 @@ static void a_large_head_is_refused(void **state)
     memset(fields, 'a', sizeof fields - 3);
     memcpy(fields, "X: ", 3);
     memcpy(fields + sizeof fields - 3, "\r\n", 3);
-    assert_answer(hear(request(w, "GET /healthz", fields, "")), 431, "");
+    assert_answer(receive(request(w, "GET /healthz", fields, "")), 431, "");
     memcpy(fields + STATUS_HEAD_MAX - 1000, "\r\n", 3);
-    assert_answer(hear(request(w, "GET /healthz", fields, "")), 200, "ok");
+    assert_answer(receive(request(w, "GET /healthz", fields, "")), 200, "ok");
 }
 
 /* Lets time pass, and wakes the thread with a request. */
 static void pass(struct world *w, int seconds)
 {
     atomic_fetch_add(&now_s, seconds);
-    assert_answer(hear(request(w, "GET /healthz", "", "")), 200, "ok");
+    assert_answer(receive(request(w, "GET /healthz", "", "")), 200, "ok");
 }
 
-static void a_main_thread_that_is_busy_delays_nobody(void **state)
+static void a_busy_main_thread_delays_no_client(void **state)
 {
     struct world *w = *state;
     int fd = request(w, "POST /api/v1/end", TOKEN FORM "Content-Length: 4\r\n", "id=1");
 
     sem_wait(&w->asked);
     pass(w, STATUS_ANSWER_MS / 1000 + 1);
-    assert_answer(hear(fd), 503, "has not begun this request");
+    assert_answer(receive(fd), 503, "has not begun this request");
     assert_false(status_serve(w->status)); /* and never will */
 }
 
@@ -426,9 +426,9 @@ static void a_slow_client_is_cut(void **state)
     pass(w, PEERS_REQUEST_MS / 1000 - 1);
     say(head, "host\r\n"); /* a byte now and then does not help */
     pass(w, 2);
-    assert_string_equal(hear(head), "");
-    assert_string_equal(hear(body), "");
-    assert_answer(hear(idle), 200, "ok");
+    assert_string_equal(receive(head), "");
+    assert_string_equal(receive(body), "");
+    assert_answer(receive(idle), 200, "ok");
 }
 
 static void a_slow_reader_is_cut(void **state)
@@ -463,11 +463,11 @@ static void answers_that_are_not_received_are_bounded(void **state)
     say(fd, "GET /api/v1/tunnels HTTP/1.1\r\nHost: localhost\r\n\r\n");
     serve(w);
     assert_int_equal(recv(fd, &(char){0}, 1, 0), 1); /* the answer has begun */
-    assert_answer(hear(request(w, "GET /api/v1/tunnels", "", "")), 503, "try again");
+    assert_answer(receive(request(w, "GET /api/v1/tunnels", "", "")), 503, "try again");
     close(fd);
 }
 
-static void idle_connections_exclude_nobody(void **state)
+static void idle_connections_exclude_no_client(void **state)
 {
     struct world *w = *state;
     int fd[200];
@@ -475,7 +475,7 @@ static void idle_connections_exclude_nobody(void **state)
     for (size_t i = 0; i < sizeof fd / sizeof *fd; i++)
         fd[i] = dial(w);
     for (int i = 0; i < 20; i++)
-        assert_answer(hear(request(w, "GET /healthz", "", "")), 200, "ok");
+        assert_answer(receive(request(w, "GET /healthz", "", "")), 200, "ok");
     /* most of them were ended for others */
     size_t ended = 0;
     for (size_t i = 0; i < sizeof fd / sizeof *fd; i++) {
@@ -512,8 +512,8 @@ static void the_end_leaves_nothing(void **state)
     sem_wait(&w->asked);
     status_free(w->status);
     w->status = NULL;
-    assert_answer(hear(waiting), 503, "has not begun");
-    assert_string_equal(hear(idle), "");
+    assert_answer(receive(waiting), 503, "has not begun");
+    assert_string_equal(receive(idle), "");
 }
 
 /* A request that arrives after the last answers of the main thread is not left suspended, which
@@ -532,11 +532,11 @@ static void requests_during_the_end_are_refused(void **state)
     assert_true(status_serve(w->status));
     status_free(w->status);
     w->status = NULL;
-    const char *text = hear(fd);
+    const char *text = receive(fd);
     assert_answer(text, 200, "readyz from v4");
     assert_non_null(strstr(text, "HTTP/1.1 503 "));
     assert_non_null(strstr(text, "the gate is stopping"));
-    assert_answer(hear(holder), 200, "ok");
+    assert_answer(receive(holder), 200, "ok");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -552,11 +552,11 @@ int main(void)
         TEST(other_names_of_this_host_are_refused),
         TEST(each_wrong_token_is_counted),
         TEST(a_large_head_is_refused),
-        TEST(a_main_thread_that_is_busy_delays_nobody),
+        TEST(a_busy_main_thread_delays_no_client),
         TEST(a_slow_client_is_cut),
         TEST(a_slow_reader_is_cut),
         TEST(answers_that_are_not_received_are_bounded),
-        TEST(idle_connections_exclude_nobody),
+        TEST(idle_connections_exclude_no_client),
         TEST(several_requests_use_one_connection),
         TEST(the_end_leaves_nothing),
         TEST(requests_during_the_end_are_refused),

@@ -39,7 +39,7 @@ static struct bytes exchange(struct twin *t, size_t piece)
     return got;
 }
 
-static void peer_says(struct twin *t, struct span s, size_t piece)
+static void peer_sends(struct twin *t, struct span s, size_t piece)
 {
     size_t n;
 
@@ -88,7 +88,7 @@ static void sizes_and_padding_of(const struct twins_suite *suite, bool server)
         const size_t n = 1 + (size_t)random() % (i % 4 == 0 ? sizeof pattern : 1500);
         if (suite->tls13)
             assert_int_equal(SSL_set_block_padding(t.peer, i % 2 ? 512 : 0), 1);
-        peer_says(&t, span_of(pattern, n), i % 3 == 0 ? SIZE_MAX : 1 + (size_t)random() % 4000);
+        peer_sends(&t, span_of(pattern, n), i % 3 == 0 ? SIZE_MAX : 1 + (size_t)random() % 4000);
         we_say(&t, span_of(pattern, n));
         if (i % 5 == 0)
             tls_conn_rest(t.c);
@@ -113,7 +113,7 @@ static void storm_of(const struct twins_suite *suite, bool server)
     for (int i = 0; i < 60; i++) {
         const int kind = i % 3 == 0 ? SSL_KEY_UPDATE_NOT_REQUESTED : SSL_KEY_UPDATE_REQUESTED;
         assert_int_equal(SSL_key_update(t.peer, kind), 1);
-        peer_says(&t, span_of(pattern, 100), i % 2 ? SIZE_MAX : 3);
+        peer_sends(&t, span_of(pattern, 100), i % 2 ? SIZE_MAX : 3);
         we_say(&t, span_of(pattern, 100));
     }
     twin_free(&t);
@@ -138,7 +138,7 @@ static void tickets_at_any_time(void **state)
         assert_string_equal(tls_conn_records(t.c), "gate");
         for (int k = 0; k < 20; k++) {
             assert_int_equal(SSL_new_session_ticket(t.peer), 1);
-            peer_says(&t, span_of(pattern, 10), k % 2 ? 1 : SIZE_MAX);
+            peer_sends(&t, span_of(pattern, 10), k % 2 ? 1 : SIZE_MAX);
             we_say(&t, span_of(pattern, 10));
         }
         twin_free(&t);
@@ -311,7 +311,7 @@ static void stays(const char *suite, int version, bool server, uint8_t fragment)
     twin_shake(&t);
     assert_string_equal(tls_conn_records(t.c), "openssl");
     assert_int_equal(tls_conn_kept(), before + 1);
-    peer_says(&t, span_of(pattern, 1000), SIZE_MAX);
+    peer_sends(&t, span_of(pattern, 1000), SIZE_MAX);
     we_say(&t, span_of(pattern, 1000));
     twin_free(&t);
 }
@@ -593,7 +593,7 @@ static void handshakes_interleave(void **state)
         for (int i = 2; i >= 0; i--) {
             twin_shake(&t[i]);
             assert_string_equal(tls_conn_records(t[i].c), "gate");
-            peer_says(&t[i], span_of(pattern, 100), SIZE_MAX);
+            peer_sends(&t[i], span_of(pattern, 100), SIZE_MAX);
             we_say(&t[i], span_of(pattern, 100));
             twin_free(&t[i]);
         }

@@ -224,7 +224,7 @@ static enum err move(struct side *from, struct side *to, size_t piece, struct oc
     return e;
 }
 
-static void says(struct side *from, struct side *to, const char *text, size_t piece)
+static void sends(struct side *from, struct side *to, const char *text, size_t piece)
 {
     struct octets got;
     assert_int_equal(tls_conn_write(from->c, span_str(text)), ERR_OK);
@@ -236,8 +236,8 @@ static void says(struct side *from, struct side *to, const char *text, size_t pi
 
 static void both_talk(struct pair *p)
 {
-    says(&p->client, &p->server, "from the client", SIZE_MAX);
-    says(&p->server, &p->client, "from the server", SIZE_MAX);
+    sends(&p->client, &p->server, "from the client", SIZE_MAX);
+    sends(&p->server, &p->client, "from the server", SIZE_MAX);
 }
 
 /* ---- without faults ---- */
@@ -348,7 +348,7 @@ static void data_does_not_care_where_it_is_cut(void **state)
     handshake_ok(&p);
     const char *text = "one record, cut at each of its octets, header and tag included";
     for (size_t piece = 1; piece < strlen(text) + 30; piece++)
-        says(&p.client, &p.server, text, piece);
+        sends(&p.client, &p.server, text, piece);
     pair_free(&p);
 }
 
@@ -395,7 +395,7 @@ static void close_notify_ends_one_direction(void **state)
         free(got.p);
         uint8_t none[1];
         assert_int_equal(tls_conn_read(p.server.c, none, sizeof none, &n), ERR_CLOSED);
-        says(&p.server, &p.client, "still talking", SIZE_MAX);
+        sends(&p.server, &p.client, "still talking", SIZE_MAX);
         tls_conn_shutdown(p.server.c);
         assert_int_equal(move(&p.server, &p.client, SIZE_MAX, &got), ERR_CLOSED);
         free(got.p);
@@ -708,7 +708,7 @@ static void levels_and_versions_belong_to_one_context(void **state)
     pair_free(&p);
 }
 
-static void no_common_cipher_or_version_says_so(void **state)
+static void no_common_cipher_or_version_is_reported(void **state)
 {
     (void)state;
     const struct tls_settings a = {
@@ -1508,7 +1508,7 @@ int main(void)
         cmocka_unit_test(levels_and_versions_belong_to_one_context),
         cmocka_unit_test(a_client_offers_a_version),
         cmocka_unit_test(alerts_about_the_certificate),
-        cmocka_unit_test(no_common_cipher_or_version_says_so),
+        cmocka_unit_test(no_common_cipher_or_version_is_reported),
         cmocka_unit_test(what_a_context_cannot_use_is_named),
         cmocka_unit_test(chains_and_names_are_verified),
         cmocka_unit_test(nothing_can_be_resumed),

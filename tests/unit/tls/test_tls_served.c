@@ -118,7 +118,7 @@ static void the_client_settles_the_kind_of_key(void **state)
 
 /* ---- certificates that no client is shown ---- */
 
-static void a_certificate_that_nobody_would_see_is_an_error(void **state)
+static void a_certificate_that_no_client_would_see_is_an_error(void **state)
 {
     (void)state;
     const struct tls_certificate list[] = {
@@ -137,7 +137,7 @@ int main(void)
         cmocka_unit_test(the_name_chooses),
         cmocka_unit_test(one_certificate_without_a_name_serves_everybody),
         cmocka_unit_test(the_client_settles_the_kind_of_key),
-        cmocka_unit_test(a_certificate_that_nobody_would_see_is_an_error),
+        cmocka_unit_test(a_certificate_that_no_client_would_see_is_an_error),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

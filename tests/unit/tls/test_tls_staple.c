@@ -61,7 +61,7 @@ static void on_states(void *arg, const struct tls_expiry *e)
     s->n++;
 }
 
-static void a_fresh_staple_is_sent_to_those_who_ask(void **state)
+static void a_fresh_staple_is_sent_on_request(void **state)
 {
     (void)state;
     const long hour = 3600;
@@ -226,7 +226,7 @@ static void the_issuer_of_a_staple_is_compared(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_fresh_staple_is_sent_to_those_who_ask),
+        cmocka_unit_test(a_fresh_staple_is_sent_on_request),
         cmocka_unit_test(a_file_without_a_staple_is_warned_about),
         cmocka_unit_test(the_issuer_of_a_staple_is_compared),
     };

@@ -78,8 +78,8 @@ static struct {
     const char *answer;
     SSL_CTX *tls; /* NULL: plain */
     SSL *ssl;     /* on `server` */
-    char heard[1024];
-    size_t heard_len;
+    char received[1024];
+    size_t received_len;
 } g;
 
 static void on_sweep(void *arg, uint64_t now)
@@ -180,9 +180,9 @@ static void step(void)
         server_opened();
         return;
     }
-    ssize_t n = server_read(g.heard + g.heard_len, sizeof g.heard - g.heard_len);
+    ssize_t n = server_read(g.received + g.received_len, sizeof g.received - g.received_len);
     if (n > 0) {
-        g.heard_len += (size_t)n;
+        g.received_len += (size_t)n;
         if (g.answer != NULL)
             server_write(g.answer);
     } else if (n == 0) {
@@ -263,7 +263,7 @@ static void each_kind_and_its_verdict(void **state)
         sweep(1000);
         steps(200);
         assert_int_equal(state_of().up, kinds[i].up);
-        assert_int_equal(g.heard_len > 0, strcmp(kinds[i].check, "tcp") != 0);
+        assert_int_equal(g.received_len > 0, strcmp(kinds[i].check, "tcp") != 0);
         end();
     }
 }
@@ -384,21 +384,21 @@ static void silence_has_a_deadline(void **state)
     begin("sstp", NULL);
     sweep(1000);
     steps(50);
-    assert_true(g.heard_len > 0);
+    assert_true(g.received_len > 0);
     sweep(g.site->config->gate.timeout_connect - 1);
     assert_true(state_of().up);
     sweep(1);
     assert_false(state_of().up);
     assert_string_equal(state_of().cause, "check: answer: timed out");
     steps(50);
-    g.heard_len = 0;
+    g.received_len = 0;
     g.answer = good;
     for (int i = 0; i < 2; i++) { /* rise */
         assert_false(state_of().up);
         sweep(2 * g.site->config->backend[0].check_interval);
         steps(200);
     }
-    assert_true(g.heard_len > 0 && state_of().up);
+    assert_true(g.received_len > 0 && state_of().up);
     end();
 }
 

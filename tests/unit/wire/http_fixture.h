@@ -16,12 +16,12 @@
 #define TEXT(name, head, behind) name, head behind, sizeof(head) - 1
 #define WHOLE(name, head) TEXT(name, head, "")
 
-/* Of `text`, the first `told` octets are refused, and fewer are not. */
+/* Of `text`, the first `refused_at` octets are refused, and fewer are not. */
 struct bad {
     const char *name;
     enum err err;
     const char *text;
-    size_t n, told;
+    size_t n, refused_at;
 };
 
 /* clang-format off */ /* versions 14 and 19 lay out these braces in different ways */

@@ -67,7 +67,7 @@ static const struct good good[] = {
     TENANT("no digits", "%zz", false),
     TENANT("one digit", "evil%4", false),
     TENANT("no digit", "evil%", false),
-    TENANT("a fragment, which no backend is told", "evil#x", false),
+    TENANT("a fragment, which no backend gets", "evil#x", false),
     TENANT("a quotation mark", "evil\"", false),
     {WHOLE("a broken escape in another variable",
            "SSTP_DUPLEX_POST " PATH
@@ -193,8 +193,8 @@ static const struct bad bad[] = {
     BAD("bare CR behind the request line", ERR_SYNTAX, "GET / HTTP/1.1\rH", "ost: a\r\n\r\n"),
     BAD("CR CR LF", ERR_SYNTAX, "GET / HTTP/1.1\r\r", "\n"),
     BAD("HTTP/2 preface", ERR_VERSION, "PRI * HTTP/2.0\r\n", "\r\nSM\r\n\r\n"),
-    BAD("version tells before a NUL behind it", ERR_VERSION, "GET / HTTP/3.0\r\n", "\0"),
-    BAD("NUL tells before the version", ERR_SYNTAX, "GET /\0", " HTTP/3.0\r\n"),
+    BAD("version refused before a NUL behind it", ERR_VERSION, "GET / HTTP/3.0\r\n", "\0"),
+    BAD("NUL refused before the version", ERR_SYNTAX, "GET /\0", " HTTP/3.0\r\n"),
 
     BAD("obs-fold", ERR_SYNTAX, LINE HOST "X: a\r\n ", "b\r\n" LENGTH END),
     BAD("obs-fold with a tab", ERR_SYNTAX, LINE HOST "X: a\r\n\t", "b\r\n" LENGTH END),
@@ -407,7 +407,7 @@ static void bad_requests_split(void **state)
         for (size_t cut = 0; cut <= b->n; cut++) {
             struct span in = octets_copy(span_of(b->text, cut));
             struct http_request r;
-            assert_int_equal(http_request_parse(in, &r), cut < b->told ? ERR_MORE : b->err);
+            assert_int_equal(http_request_parse(in, &r), cut < b->refused_at ? ERR_MORE : b->err);
             octets_free(in);
         }
     }

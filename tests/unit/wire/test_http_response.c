@@ -88,7 +88,7 @@ static void bad_answers_split(void **state)
         for (size_t cut = 0; cut <= b->n; cut++) {
             struct span in = octets_copy(span_of(b->text, cut));
             struct http_response r;
-            assert_int_equal(http_response_parse(in, &r), cut < b->told ? ERR_MORE : b->err);
+            assert_int_equal(http_response_parse(in, &r), cut < b->refused_at ? ERR_MORE : b->err);
             octets_free(in);
         }
     }

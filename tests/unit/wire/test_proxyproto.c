@@ -213,7 +213,7 @@ static void every_tlv(void **state)
 struct bad {
     const char *name;
     enum err err;
-    unsigned told; /* octets that show the error: with fewer the result is ERR_MORE; 0: all */
+    unsigned refused_at; /* octets that show the error: with fewer the result is ERR_MORE; 0: all */
     const char *hex;
 };
 
@@ -330,13 +330,13 @@ static void bad_headers_split(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         const struct bad *b = &bad[i];
         struct span all = header(b->hex);
-        size_t told = b->told != 0 ? b->told : all.n;
+        size_t refused_at = b->refused_at != 0 ? b->refused_at : all.n;
 
         print_message("%s\n", b->name);
         for (size_t cut = 0; cut <= all.n; cut++) {
             struct span in = octets_copy(span_sub(all, 0, cut));
             struct proxyproto p;
-            assert_int_equal(proxyproto_parse(in, &p), cut < told ? ERR_MORE : b->err);
+            assert_int_equal(proxyproto_parse(in, &p), cut < refused_at ? ERR_MORE : b->err);
             octets_free(in);
         }
         octets_free(all);

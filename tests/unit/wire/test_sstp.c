@@ -91,7 +91,7 @@ static void good_packets_split(void **state)
 struct bad {
     const char *name;
     enum err err;
-    unsigned told; /* octets that show the error: with fewer the result is ERR_MORE */
+    unsigned refused_at; /* octets that show the error: with fewer the result is ERR_MORE */
     const char *hex;
 };
 
@@ -119,7 +119,7 @@ static void bad_packets_split(void **state)
         for (size_t cut = 0; cut <= all.n; cut++) {
             struct span in = octets_copy(span_sub(all, 0, cut));
             struct sstp_packet p;
-            assert_int_equal(sstp_parse(in, &p), cut < b->told ? ERR_MORE : b->err);
+            assert_int_equal(sstp_parse(in, &p), cut < b->refused_at ? ERR_MORE : b->err);
             octets_free(in);
         }
         octets_free(all);
