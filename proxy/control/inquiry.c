@@ -65,7 +65,7 @@ static void reply(struct gate *gate, const struct inquiry_question *q, struct re
 
 static void page_row(void *to, const struct report_field *row)
 {
-    (void)report_pages_add(to, row); /* false: the total tells that rows are missing */
+    (void)report_pages_add(to, row); /* false: the total shows that rows are missing */
 }
 
 static void answer_tunnels(struct gate *gate, const struct inquiry_question *q, const char *word,

@@ -37,8 +37,8 @@ struct worker;
 
 /* ---- callbacks, in the thread of `shared` ---- */
 
-/* A change of a ban by another gate, or by the sum of points of several; or an order to end
- * tunnels, which goes the same way, but which nobody keeps: it is lost while the store is down. */
+/* A change of a ban by another gate, or by the sum of points of several. An order to end tunnels is
+ * sent in the same way, but no gate keeps it, so it is lost while the store is down. */
 struct shared_ban {
     const char *subject; /* "u:USER", "n:NET", "*" with SHARED_LIFT only, "e:..." with SHARED_END */
     enum shared_ban_kind {

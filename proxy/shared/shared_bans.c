@@ -176,7 +176,7 @@ static void take_change(struct shared *s, const struct shared_reply *list, size_
         return;
     ban.left_ms = left > LEFT_MAX_MS ? LEFT_MAX_MS : (uint64_t)left;
     if (ban.kind == SHARED_ASK)
-        shared_inquiries_heard(s, &ban);
+        shared_inquiries_take(s, &ban);
     else
         s->ops->on_ban(s->arg, &ban);
 }

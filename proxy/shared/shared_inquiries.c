@@ -249,7 +249,7 @@ void shared_inquiries_pulled(struct shared *s, struct shared_op *op, const struc
 
 /* ---- answering ---- */
 
-void shared_inquiries_heard(struct shared *s, const struct shared_ban *change)
+void shared_inquiries_take(struct shared *s, const struct shared_ban *change)
 {
     char id[ID_SIZE];
     const char *text = strchr(change->subject, '\n');

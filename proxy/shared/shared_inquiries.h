@@ -1,9 +1,9 @@
 /* shared_inquiries: the inquiries of this gate that wait for answers of others, and its answers to
  * theirs. For the files of `shared`; in its thread.
  *
- * A question goes the way of the changes of bans, so that it costs nothing when nobody asks, and
- * each gate has it with its next beat. The other gates append the pages of their answers to a list
- * in the store, which expires; the gate that asks takes them from there. */
+ * A question is sent like a change of a ban, so that no command is needed while there is no
+ * question, and each gate has it with its next beat. The other gates append the pages of their
+ * answers to a list in the store, which expires; the gate that asks takes them from there. */
 #ifndef SSTPGATE_SHARED_SHARED_INQUIRIES_H
 #define SSTPGATE_SHARED_SHARED_INQUIRIES_H
 
@@ -19,7 +19,7 @@ void shared_inquiries_tick(struct shared *s);
 void shared_inquiries_end(struct shared *s, const char *why);
 
 /* Handles the question of another gate: a change with SHARED_ASK. */
-void shared_inquiries_heard(struct shared *s, const struct shared_ban *change);
+void shared_inquiries_take(struct shared *s, const struct shared_ban *change);
 
 /* Handles the answer to PULL; NULL: none will come. */
 void shared_inquiries_pulled(struct shared *s, struct shared_op *op, const struct shared_reply *a);

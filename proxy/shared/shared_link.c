@@ -20,7 +20,7 @@ static const struct shared_place *place_of(const struct shared_link *l)
     return &l->c->place[l->at];
 }
 
-/* Returns whether the place is a Sentinel that has not told the store's address yet. */
+/* Returns whether the place is a Sentinel that has not reported the address of the store yet. */
 static bool link_asks(const struct shared_link *l)
 {
     return place_of(l)->service != NULL && *l->found == '\0';
@@ -92,7 +92,7 @@ static void answer_all(struct shared_link *l)
 static void link_connect(struct shared_link *l);
 
 /* Is called without a connection: waits before the next place is tried, or connects to the store
- * whose address a Sentinel has told. */
+ * whose address a Sentinel has reported. */
 static void link_rest(struct shared_link *l)
 {
     uint32_t chance = 0;

@@ -7,12 +7,12 @@
     "local function int(x) return string.format('%.0f', x) end\n"
 
 /* Writes a change of a ban, and removes up to 16 expired ones, so that expired changes do not
- * accumulate. The end of all bans replaces their changes, not the orders to end tunnels. */
+ * accumulate. The end of all bans replaces their changes, not orders and questions. */
 #define BAN                                                                                        \
     "local function forget()\n"                                                                    \
     "  local kept = {}\n"                                                                          \
     "  for _, s in ipairs(redis.call('ZRANGE', P .. 'b:l', 0, -1)) do\n"                           \
-    "    if string.sub(s, 1, 2) == 'e:' then\n"                                                    \
+    "    if string.find(s, '^[eq]:') then\n"                                                       \
     "      kept[#kept + 1] = {s, redis.call('ZSCORE', P .. 'b:l', s),\n"                           \
     "        redis.call('ZSCORE', P .. 'b:u', s), redis.call('HGET', P .. 'b:v', s)}\n"            \
     "    end\n"                                                                                    \

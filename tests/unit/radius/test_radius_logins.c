@@ -9,7 +9,7 @@
 /* cmocka.h needs the four headers above it */
 #include <cmocka.h>
 
-#include "wire_octets.h"
+#include "radius_fixture.h"
 
 static struct keyring *keyring;
 static struct radius_logins logins;
@@ -31,23 +31,6 @@ static int teardown(void **state)
     return 0;
 }
 
-/* Builds a packet. hex: the attributes. It stays valid until the next call with the same o. */
-static struct radius_packet make(struct radius_out *o, uint8_t code, const char *hex)
-{
-    struct span attributes = octets_hex(hex);
-    struct cursor c = cursor_of(attributes);
-    struct radius_attribute a;
-    struct radius_packet p;
-
-    radius_begin(o, code, 1);
-    while (radius_next(&c, &a))
-        radius_add(o, a.type, a.value);
-    octets_free(attributes);
-    assert_true(radius_end(o));
-    assert_int_equal(radius_parse(span_of(o->octets, o->len), &p), ERR_OK);
-    return p;
-}
-
 /* State, and EAP: Response/Identity "bob", a Request and a Response of type 250. */
 #define STATE "1804 'ab'"
 #define IDENTITY "4f0a 02010008 01'bob'"
@@ -57,21 +40,21 @@ static struct radius_packet make(struct radius_out *o, uint8_t code, const char 
 static size_t server_of(uint8_t code, const char *hex)
 {
     struct radius_out o;
-    const struct radius_packet p = make(&o, code, hex);
+    const struct radius_packet p = packet_of(&o, code, hex);
     return radius_logins_server(&logins, &p);
 }
 
 static void put(const char *challenge, size_t server, struct keyring_marks marks)
 {
     struct radius_out o;
-    const struct radius_packet p = make(&o, RADIUS_ACCESS_CHALLENGE, challenge);
+    const struct radius_packet p = packet_of(&o, RADIUS_ACCESS_CHALLENGE, challenge);
     radius_logins_put(&logins, &p, server, marks, scratch);
 }
 
 static bool find(const char *hex, struct keyring_login *out)
 {
     struct radius_out o;
-    const struct radius_packet p = make(&o, RADIUS_ACCESS_REQUEST, hex);
+    const struct radius_packet p = packet_of(&o, RADIUS_ACCESS_REQUEST, hex);
     return radius_logins_find(&logins, &p, scratch, out);
 }
 
@@ -128,7 +111,7 @@ static void a_state_that_is_forgotten_is_unknown(void **state)
     (void)state;
     assert_true(find(IDENTITY, &first));
     put(STATE REQUEST, 1, first.marks);
-    const struct radius_packet request = make(&o, RADIUS_ACCESS_REQUEST, STATE RESPONSE);
+    const struct radius_packet request = packet_of(&o, RADIUS_ACCESS_REQUEST, STATE RESPONSE);
     radius_logins_forget(&logins, &request);
     assert_true(server_of(RADIUS_ACCESS_REQUEST, STATE) == RADIUS_LOGINS_NONE);
     assert_false(find(STATE RESPONSE, &next));

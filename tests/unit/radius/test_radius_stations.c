@@ -10,7 +10,7 @@
 /* cmocka.h needs the four headers above it */
 #include <cmocka.h>
 
-#include "wire_octets.h"
+#include "radius_fixture.h"
 
 enum { MS = 1, SECOND = 1000, MINUTE = 60 * SECOND };
 
@@ -30,23 +30,6 @@ static int teardown(void **state)
     (void)state;
     radius_stations_fini(&stations);
     return 0;
-}
-
-/* Builds a packet. hex: the attributes. It stays valid until the next call with the same o. */
-static struct radius_packet make(struct radius_out *o, uint8_t code, const char *hex)
-{
-    struct span attributes = octets_hex(hex);
-    struct cursor c = cursor_of(attributes);
-    struct radius_attribute a;
-    struct radius_packet p;
-
-    radius_begin(o, code, 1);
-    while (radius_next(&c, &a))
-        radius_add(o, a.type, a.value);
-    octets_free(attributes);
-    assert_true(radius_end(o));
-    assert_int_equal(radius_parse(span_of(o->octets, o->len), &p), ERR_OK);
-    return p;
 }
 
 static struct addr addr_of(const char *text)
@@ -72,8 +55,8 @@ static struct addr addr_of(const char *text)
 static void login_at(const char *vpn, const char *request, const char *accept, const char *client)
 {
     struct radius_out one, two;
-    const struct radius_packet p = make(&one, RADIUS_ACCESS_REQUEST, request);
-    const struct radius_packet q = make(&two, RADIUS_ACCESS_ACCEPT, accept);
+    const struct radius_packet p = packet_of(&one, RADIUS_ACCESS_REQUEST, request);
+    const struct radius_packet q = packet_of(&two, RADIUS_ACCESS_ACCEPT, accept);
     const struct addr from = addr_of(vpn), a = addr_of(client);
 
     radius_stations_accept(&stations, &from, &p, &q, &a, now_ms);
@@ -89,7 +72,7 @@ static const char *account_at(const char *vpn, const char *hex)
 {
     static char text[ADDR_TEXT_MAX];
     struct radius_out o;
-    const struct radius_packet p = make(&o, RADIUS_ACCOUNTING_REQUEST, hex);
+    const struct radius_packet p = packet_of(&o, RADIUS_ACCOUNTING_REQUEST, hex);
     const struct addr from = addr_of(vpn);
     const struct addr *client = radius_stations_account(&stations, &from, &p, now_ms);
 
