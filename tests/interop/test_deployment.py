@@ -296,6 +296,12 @@ def test_the_store_serves_its_user_only(directory, front, back, where):
             check_store(directory, front, back, port)
 
 
+def test_the_user_may_do_what_the_guide_says():
+    rights = [set(re.search(r"(~sstpgate:\*(?:\s+\+[a-z@|]+)+)", (lab.ROOT / name).read_text())[1].split())
+              for name in ("conf/README.md", "docker/README.md")]
+    assert rights[0] == rights[1]
+
+
 def check_store(directory, front, back, port):
     client = shutil.which("valkey-cli") or shutil.which("redis-cli")
     password = (directory / "store.password").read_text().strip()
