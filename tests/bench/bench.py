@@ -427,7 +427,7 @@ class SharedCalls:
         alone = Gate(peer.label, peer.folder.parent, peer.workers, peer.cert, peer.back_cert, "limits")
         try:
             with self.load(alone.start()) as one, self.load(peer.start()) as other:
-                return self.compare(one, other, peer.store)
+                return self.compare(one, other, peer)
         finally:
             alone.stop()
             peer.stop()
@@ -446,21 +446,28 @@ class SharedCalls:
         load.stdin.flush()
         return json.loads(load.stdout.readline())
 
-    def compare(self, one, other, store):
+    @staticmethod
+    def used(peer):
+        """Returns the scripts of the store, its CPU time, and that of the thread which asks it."""
+        thread, = (path.parent for path in Path(f"/proc/{peer.process.pid}/task").glob("*/comm")
+                   if path.read_text() == "shared\n")
+        return *peer.store.used(), int((thread / "schedstat").read_text().split()[0]) / 1e9
+
+    def compare(self, one, other, peer):
         costs, rates, asked = ([], []), [], []
         for number in range(self.bursts):
             for which in (0, 1) if number % 2 else (1, 0):
-                before = store.used()
+                before = self.used(peer)
                 result = self.burst((one, other)[which])
                 costs[which].append(result["cpu"] / result["calls"] * 1e6)
                 rates.append(result["calls"] / result["wall"])
                 if which:
-                    asked.append([(a - b) / (self.calls + 128) for a, b in zip(store.used(), before)])
+                    asked.append([(a - b) / (self.calls + 128) for a, b in zip(self.used(peer), before)])
         ratios = sorted(b / a for a, b in zip(*costs))
         return {"alone us": median(costs[0]), "shared us": median(costs[1]), "shared / alone": median(ratios),
                 "first quartile": ratios[len(ratios) // 4], "third quartile": ratios[-1 - len(ratios) // 4],
-                "calls/s": median(rates), "scripts/call": median([n for n, _ in asked]),
-                "store us/call": median([us for _, us in asked]) * 1e6}
+                "calls/s": median(rates), "thread us/call": median([x[2] for x in asked]) * 1e6,
+                "scripts/call": median([x[0] for x in asked]), "store us/call": median([x[1] for x in asked]) * 1e6}
 
 
 class Hellos:
