@@ -437,13 +437,20 @@ bool limits_restore(struct limits *l, const struct cidr *net, uint64_t left_ms, 
     return fits;
 }
 
-/* Returns whether a ban of net `banned` ends: it has an address in common with the target. */
-static bool is_lifted(const struct limits_target *target, const struct cidr *banned)
+static bool is_same_net(const struct cidr *a, const struct cidr *b)
+{
+    return cidr_covers(a, b) && cidr_covers(b, a);
+}
+
+/* Returns whether a ban of net `banned` ends: it has an address in common with the target. exact:
+ * it is the target. */
+static bool is_lifted(const struct limits_target *target, const struct cidr *banned, bool exact)
 {
     const struct cidr *net = target == NULL ? NULL : target->net;
 
-    return target == NULL ||
-           (net != NULL && (cidr_covers(net, banned) || cidr_covers(banned, net)));
+    if (target == NULL || net == NULL)
+        return target == NULL;
+    return exact ? is_same_net(net, banned) : cidr_covers(net, banned) || cidr_covers(banned, net);
 }
 
 static bool is_lifted_user(const struct limits *l, const struct limits_target *target,
@@ -453,13 +460,14 @@ static bool is_lifted_user(const struct limits *l, const struct limits_target *t
            (target->user != NULL && manual_bans_find_user(&l->manual, span_str(target->user)) == m);
 }
 
-static size_t lift_manual(struct limits *l, const struct limits_target *target, uint64_t now_ms)
+static size_t lift_manual(struct limits *l, const struct limits_target *target, bool exact,
+                          uint64_t now_ms)
 {
     struct manual_ban *m, *next;
     size_t count = 0;
 
     HASH_ITER(hh, l->manual.table, m, next) {
-        if (m->user != NULL ? !is_lifted_user(l, target, m) : !is_lifted(target, &m->net))
+        if (m->user != NULL ? !is_lifted_user(l, target, m) : !is_lifted(target, &m->net, exact))
             continue;
         count += m->until_ms > now_ms;
         manual_bans_remove(&l->manual, m);
@@ -467,15 +475,16 @@ static size_t lift_manual(struct limits *l, const struct limits_target *target, 
     return count;
 }
 
-size_t limits_take_lift(struct limits *l, const struct limits_target *target, uint64_t now_ms)
+static size_t lift(struct limits *l, const struct limits_target *target, bool exact,
+                   uint64_t now_ms)
 {
     struct limits_prefix *p, *next;
 
     limits_lock(l);
-    size_t count = lift_manual(l, target, now_ms);
+    size_t count = lift_manual(l, target, exact, now_ms);
     DL_FOREACH_SAFE(l->prefixes.banned.head, p, next) {
         const struct cidr banned = limits_prefixes_net(&l->prefixes, p);
-        if (!is_lifted(target, &banned))
+        if (!is_lifted(target, &banned, exact))
             continue;
         count += limits_prefix_is_banned(p, now_ms);
         limits_prefixes_unban(&l->prefixes, p);
@@ -485,20 +494,23 @@ size_t limits_take_lift(struct limits *l, const struct limits_target *target, ui
     return count;
 }
 
+size_t limits_take_lift(struct limits *l, const struct limits_target *target, uint64_t now_ms)
+{
+    return lift(l, target, true, now_ms);
+}
+
 /* Reports that the ban of a network is lifted with the target, unless it is the target's own. */
 static void report_lift(const struct limits *l, const struct limits_target *target,
                         const struct limits_ban *ban)
 {
     const struct limits_target own = {.net = &ban->net};
 
-    if (ban->user != NULL || !is_lifted(target, &ban->net))
-        return;
-    if (!cidr_covers(target->net, &ban->net) || !cidr_covers(&ban->net, target->net))
+    if (ban->user == NULL && is_lifted(target, &ban->net, false) &&
+        !is_lifted(target, &ban->net, true))
         l->observer.on_lift(l->observer.arg, &own);
 }
 
-/* Reports also each ban of a part of the target, and of a wider network, because a later ban of the
- * target replaces the report about the target. */
+/* Reports each ban that ends, because another gate ends exactly those. */
 static void report_lifts(const struct limits *l, const struct limits_target *target,
                          const struct limits_ban *bans, size_t count)
 {
@@ -513,11 +525,11 @@ size_t limits_lift(struct limits *l, const struct limits_target *target, uint64_
     size_t count;
 
     if (l->observer.on_lift == NULL)
-        return limits_take_lift(l, target, now_ms);
+        return lift(l, target, false, now_ms);
     limits_lock(l);
     struct limits_ban *bans = bans_copy(l, now_ms, &count);
     limits_unlock(l);
-    const size_t lifted = limits_take_lift(l, target, now_ms);
+    const size_t lifted = lift(l, target, false, now_ms);
     report_lifts(l, target, bans, count);
     bans_free(bans, count);
     return lifted;

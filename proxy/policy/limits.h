@@ -178,7 +178,8 @@ enum limits_ban_result limits_ban(struct limits *l, const struct limits_target *
 
 /* Do as limits_ban, or limits_restore for a ban that is not manual, and as limits_lift, for a
  * change by another gate, which is not reported again. limits_take returns whether the ban
- * is new, or ends at least a second later than before. */
+ * is new, or ends at least a second later than before. limits_take_lift ends the bans of exactly
+ * the target's net. */
 bool limits_take(struct limits *l, const struct limits_ban *ban, uint64_t now_ms);
 size_t limits_take_lift(struct limits *l, const struct limits_target *target, uint64_t now_ms);
 

@@ -14,8 +14,9 @@
  *
  * Bans: each gate keeps all bans itself (policy/limits.h), and the store has the changes, numbered.
  * Every SHARED_BEAT_MS a gate takes the changes since the last one that it has seen. After a lost
- * connection, or with a store that was emptied, it first takes the changes, and then offers its own
- * bans, so that none is forgotten.
+ * connection, or with a store that was emptied, it first takes the changes, and then sends those
+ * that it has made itself, with their ages, because the latest change of a subject wins; then it
+ * offers copies of all its bans, so that none is forgotten.
  *
  * Questions within a few milliseconds after another one are sent together, because a wake-up of the
  * thread costs more than all else. */

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "base/insist.h"
 #include "shared/shared_inquiries.h"
@@ -20,6 +21,16 @@ static const char *const kinds[] = {[SHARED_BY_POINTS] = "points",
                                     [SHARED_END] = "end",
                                     [SHARED_ASK] = SHARED_ASK_WORD};
 
+static bool kind_of(struct span word, enum shared_ban_kind *out)
+{
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (span_eq(word, span_str(kinds[i]))) {
+            *out = (enum shared_ban_kind)i;
+            return true;
+        }
+    return false;
+}
+
 static struct shared_op *ban_op(const struct shared *s, int64_t known)
 {
     struct shared_op *op = shared_op_new(SHARED_BAN);
@@ -29,48 +40,34 @@ static struct shared_op *ban_op(const struct shared *s, int64_t known)
     return op;
 }
 
-static void ban_add(struct shared_op *op, const struct shared_ban *ban)
+/* Adds a ban or a lift. age: how long ago it was made; NULL: a copy of a ban. */
+static void ban_add(struct shared_op *op, const struct shared_ban *ban, const uint64_t *age)
 {
     shared_op_add(op, ban->subject);
     shared_op_add(op, kinds[ban->kind]);
     shared_op_add_number(op, ban->kind == SHARED_LIFT ? LIFT_MS : ban->left_ms);
+    if (age == NULL)
+        shared_op_add(op, "-");
+    else
+        shared_op_add_number(op, *age);
 }
 
-/* Keeps a pending lift. If there are too many, the oldest is dropped, and its ban ends with its
- * time. */
-static void lift_keep(struct shared *s, const char *subject)
-{
-    if (s->lifts == SHARED_LIFTS_MAX) {
-        free(s->lift[0]);
-        memmove(s->lift, s->lift + 1, (SHARED_LIFTS_MAX - 1) * sizeof *s->lift);
-        s->lifts--;
-    }
-    s->lift[s->lifts++] = insist_alloc(strdup(subject));
-}
-
-static bool lift_send(struct shared *s, const char *subject)
-{
-    const struct shared_ban lift = {.subject = subject, .kind = SHARED_LIFT};
-    struct shared_op *op = ban_op(s, -1);
-
-    ban_add(op, &lift);
-    return shared_give(s, op);
-}
-
+/* An order to end tunnels is not repeated. */
 static void on_ban(void *arg)
 {
     struct letter *l = arg;
     struct shared *s = l->s;
-    const bool lifted = strcmp(l->op->text[1], kinds[SHARED_LIFT]) == 0;
+    struct shared_op *op = l->op;
+    enum shared_ban_kind kind = SHARED_END;
 
-    /* An older change of another gate that is not applied yet could undo this one. */
-    if (s->offer || !shared_link_ready(&s->link)) {
-        if (lifted)
-            lift_keep(s, l->op->text[0]);
-        shared_op_free(l->op); /* a ban is offered with all others */
-    } else if (!shared_give(s, l->op)) {
+    (void)!kind_of(span_str(op->text[1]), &kind);
+    if (kind != SHARED_END)
+        op->own = shared_changes_add(&s->own, op->text[0], kind, shared_now(s), l->left_ms);
+    /* An older change of another gate that is not taken yet could undo this one. */
+    if (s->offer || !shared_link_ready(&s->link))
+        shared_op_free(op);
+    else if (!shared_give(s, op))
         s->offer = true;
-    }
     letter_free(l);
 }
 
@@ -85,7 +82,8 @@ void shared_ban(struct shared *s, const struct shared_ban *ban)
     l->op = shared_op_new(SHARED_BAN);
     l->op->known = -1;
     l->op->epoch = insist_alloc(strdup(""));
-    ban_add(l->op, ban);
+    ban_add(l->op, ban, &(uint64_t){0});
+    l->left_ms = ban->kind == SHARED_LIFT ? LIFT_MS : ban->left_ms;
     worker_post(&s->worker, on_ban, l);
 }
 
@@ -97,30 +95,53 @@ static void offer_ban(void *to, const struct shared_ban *ban)
         return;
     if (o->op == NULL)
         o->op = ban_op(o->s, o->s->known);
-    ban_add(o->op, ban);
-    if (o->op->count == 3 * SHARED_OP_BANS)
+    ban_add(o->op, ban, NULL);
+    if (o->op->count == 4 * SHARED_OP_BANS)
         offering_send(o);
 }
 
-static bool lifts_send(struct shared *s)
+/* Sends the changes of this gate that the store may not have, with their ages. */
+static void offer_own(struct shared *s, struct offering *o)
 {
-    size_t sent = 0;
+    const uint64_t now = shared_now(s);
+    const struct shared_change *at;
 
-    while (sent < s->lifts && lift_send(s, s->lift[sent]))
-        free(s->lift[sent++]);
-    s->lifts -= sent;
-    memmove(s->lift, s->lift + sent, s->lifts * sizeof *s->lift);
-    return s->lifts == 0;
+    DL_FOREACH(s->own.first, at) {
+        if (o->lost)
+            return;
+        if (at->acked || at->until_ms <= now)
+            continue;
+        if (o->op == NULL)
+            o->op = ban_op(s, -1);
+        const uint64_t age = now - at->made_ms;
+        ban_add(o->op,
+                &(struct shared_ban){
+                    .subject = at->subject, .kind = at->kind, .left_ms = at->until_ms - now},
+                &age);
+        o->op->own = at->number;
+        if (o->op->count == 4 * SHARED_OP_BANS)
+            offering_send(o);
+    }
+    offering_send(o);
 }
 
 void shared_bans_offer(struct shared *s, struct offering *o)
 {
-    if (!lifts_send(s)) {
-        o->lost = true;
+    offer_own(s, o);
+    if (o->lost)
         return;
-    }
     s->ops->bans(s->arg, offer_ban, o);
     offering_send(o);
+}
+
+void shared_bans_answered(struct shared *s, const struct shared_op *op,
+                          const struct shared_reply *a)
+{
+    if (op->own > 0)
+        shared_changes_ack(&s->own, op->own);
+    /* A later change may be one that was not taken while that of this gate was pending. */
+    if (shared_reply_number(shared_reply_item(a, 0), 0) > 0)
+        s->known = -1;
 }
 
 /* ---- from the store ---- */
@@ -135,25 +156,6 @@ static bool field_number(const struct shared_reply *a, int64_t *out)
         return false;
     *out = strtoll((const char *)text.p, &end, 10);
     return *end == '\0';
-}
-
-static bool kind_of(struct span word, enum shared_ban_kind *out)
-{
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (span_eq(word, span_str(kinds[i]))) {
-            *out = (enum shared_ban_kind)i;
-            return true;
-        }
-    return false;
-}
-
-/* Returns whether a lift of the subject waits for the store. */
-static bool lift_pending(const struct shared *s, const char *subject)
-{
-    for (size_t i = 0; i < s->lifts; i++)
-        if (strcmp(s->lift[i], subject) == 0 || strcmp(s->lift[i], "*") == 0)
-            return true;
-    return false;
 }
 
 /* Applies a change of a ban: five fields from `at` on. Invalid changes are skipped. */
@@ -171,9 +173,17 @@ static void take_change(struct shared *s, const struct shared_reply *list, size_
         !kind_of(shared_reply_text(shared_reply_item(list, at + 2)), &ban.kind) ||
         !field_number(shared_reply_item(list, at + 4), &left) || left <= 0)
         return;
-    /* Another gate may offer its copy of a ban before this gate can send the lift. */
-    if ((ban.kind == SHARED_BY_POINTS || ban.kind == SHARED_MANUAL) && lift_pending(s, ban.subject))
+    if (ban.kind == SHARED_END ||
+        ban.kind == SHARED_ASK) { /* once, also if the changes are taken again */
+        if (number <= s->ordered)
+            return;
+        s->ordered = number;
+    }
+    /* Another gate may offer its copy of a ban before the store has got the lift. */
+    if (shared_changes_pending(&s->own, ban.subject))
         return;
+    if (strcmp(ban.by, s->c->gate) != 0)
+        shared_changes_replaced(&s->own, ban.subject);
     ban.left_ms = left > LEFT_MAX_MS ? LEFT_MAX_MS : (uint64_t)left;
     if (ban.kind == SHARED_ASK)
         shared_inquiries_take(s, &ban);
@@ -193,6 +203,5 @@ bool shared_bans_take(struct shared *s, const struct shared_reply *changes)
 
 void shared_bans_fini(struct shared *s)
 {
-    for (size_t i = 0; i < s->lifts; i++)
-        free(s->lift[i]);
+    shared_changes_fini(&s->own);
 }

@@ -9,8 +9,12 @@
 /* Applies the changes of the store's answer. Returns whether the store may have more. */
 bool shared_bans_take(struct shared *s, const struct shared_reply *changes);
 
-/* Sends the store the pending lifts, and all bans that it may have lost. */
+/* Sends the store the changes of this gate, and all bans, that it may not have. */
 void shared_bans_offer(struct shared *s, struct offering *o);
+
+/* Handles the end of a command that the store has carried out. */
+void shared_bans_answered(struct shared *s, const struct shared_op *op,
+                          const struct shared_reply *a);
 
 void shared_bans_fini(struct shared *s);
 

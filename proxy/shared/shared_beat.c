@@ -14,6 +14,7 @@ void shared_beat(struct shared *s)
 
     if (s->beating || !shared_link_ready(&s->link))
         return;
+    shared_changes_sweep(&s->own, shared_now(s));
     s->ops->describe(s->arg, info);
     struct shared_op *op = shared_op_new(SHARED_BEAT);
     shared_op_add(op, info);
@@ -53,8 +54,9 @@ static void take_epoch(struct shared *s, struct span epoch)
         return;
     memcpy(s->epoch, epoch.p, epoch.n);
     s->epoch[epoch.n] = '\0';
-    s->known = -1;
+    s->known = s->ordered = -1;
     s->offer = true;
+    shared_changes_lost(&s->own);
 }
 
 static void store_failed(struct shared *s, struct span error)

@@ -14,19 +14,17 @@
 #include "base/log.h"
 #include "net/worker.h"
 #include "shared/shared.h"
+#include "shared/shared_changes.h"
 #include "shared/shared_counts.h"
 #include "shared/shared_link.h"
 #include "shared/shared_op.h"
-
-enum {
-    SHARED_LIFTS_MAX = 1024, /* lifts that wait for the store */
-};
 
 struct letter {
     struct letter *next; /* in shared.released */
     struct shared *s;
     struct shared_op *op;
     char *subject;
+    uint64_t left_ms; /* of a ban */
 };
 
 struct shared {
@@ -51,12 +49,12 @@ struct shared {
     struct shared_seek *seeks, *found; /* found: on their way to a worker */
     size_t seek_count;
 
-    bool beating;                 /* a BEAT waits for its answer */
-    bool offer;                   /* the store may have lost counts and bans of this gate */
-    char epoch[128];              /* of the store, at the last BEAT; "": none yet */
-    int64_t known;                /* the last change of a ban that was taken */
-    char *lift[SHARED_LIFTS_MAX]; /* subjects of pending lifts */
-    size_t lifts;
+    bool beating;              /* a BEAT waits for its answer */
+    bool offer;                /* the store may have lost counts and bans of this gate */
+    char epoch[128];           /* of the store, at the last BEAT; "": none yet */
+    int64_t known;             /* the last change of a ban that was taken */
+    int64_t ordered;           /* the last order of another gate that was taken */
+    struct shared_changes own; /* changes of bans by this gate */
     struct {
         char *gate, *info;
     } gate[SHARED_GATES_MAX];

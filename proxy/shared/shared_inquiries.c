@@ -119,6 +119,7 @@ static const char *send_question(struct shared_inquiry *q)
     shared_op_add(op, subject);
     shared_op_add(op, SHARED_ASK_WORD);
     shared_op_add_number(op, SHARED_QUESTION_MS);
+    shared_op_add_number(op, 0);
     return shared_give(s, op) ? NULL : "the store takes no more commands";
 }
 

@@ -16,7 +16,7 @@ struct shared_ask;
 struct shared_inquiry;
 
 /* The most texts, subjects and bans of one command; a longer list becomes several commands. */
-enum { SHARED_OP_TEXTS = 300, SHARED_OP_SUBJECTS = 100, SHARED_OP_BANS = 100 };
+enum { SHARED_OP_TEXTS = 300, SHARED_OP_SUBJECTS = 100, SHARED_OP_BANS = 75 };
 
 struct shared_op {
     enum shared_script script;
@@ -24,9 +24,8 @@ struct shared_op {
     struct shared_ask *ask;         /* the question that waits for the answer; NULL: none */
     struct shared_inquiry *inquiry; /* PULL: gets the pages; NULL: its time was over */
     /* ENTER: the subject and the bucket; COUNT: subjects; POINTS: the network; BAN: subject, kind
-     * and time left of each; BEAT: the description of the gate; PULL: the ID; PUSH: the ID and all
-     * pages; PUT: the time,
-     * name and text of each; FETCH: names */
+     * and time left and age of each; BEAT: the description of the gate; PULL: the ID; PUSH: the ID
+     * and all pages; PUT: the time, name and text of each; FETCH: names */
     char **text;
     size_t count;
     unsigned max;             /* ENTER */
@@ -36,6 +35,7 @@ struct shared_op {
     uint64_t slot_ms, ban_ms; /* POINTS */
     int64_t known;            /* BAN, BEAT: see shared_scripts.h; PULL: FROM; PUSH: the page */
     char *epoch;              /* BAN, BEAT */
+    uint64_t own;             /* BAN: the last change of this gate in it; 0: none */
 };
 
 struct shared_op *shared_op_new(enum shared_script script);

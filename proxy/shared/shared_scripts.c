@@ -7,39 +7,39 @@
     "local function int(x) return string.format('%.0f', x) end\n"
 
 /* Writes a change of a ban, and removes up to 16 expired ones, so that expired changes do not
- * accumulate. The end of all bans replaces their changes, not orders and questions. */
+ * accumulate. A lift of all removes the older changes, and the later ones get new numbers, because
+ * gates apply changes in the order of their numbers; orders and questions stay as they are. */
 #define BAN                                                                                        \
-    "local function forget()\n"                                                                    \
-    "  local kept = {}\n"                                                                          \
-    "  for _, s in ipairs(redis.call('ZRANGE', P .. 'b:l', 0, -1)) do\n"                           \
-    "    if string.find(s, '^[eq]:') then\n"                                                       \
-    "      kept[#kept + 1] = {s, redis.call('ZSCORE', P .. 'b:l', s),\n"                           \
-    "        redis.call('ZSCORE', P .. 'b:u', s), redis.call('HGET', P .. 'b:v', s)}\n"            \
-    "    end\n"                                                                                    \
-    "  end\n"                                                                                      \
-    "  redis.call('DEL', P .. 'b:l', P .. 'b:u', P .. 'b:v')\n"                                    \
-    "  for _, k in ipairs(kept) do\n"                                                              \
-    "    redis.call('ZADD', P .. 'b:l', k[2], k[1])\n"                                             \
-    "    redis.call('ZADD', P .. 'b:u', k[3] or 0, k[1])\n"                                        \
-    "    redis.call('HSET', P .. 'b:v', k[1], k[4] or '')\n"                                       \
-    "  end\n"                                                                                      \
+    "local function order(s) return string.find(s, '^[eq]:') end\n"                                \
+    "local function drop(s)\n"                                                                     \
+    "  redis.call('ZREM', P .. 'b:l', s) redis.call('ZREM', P .. 'b:u', s)\n"                      \
+    "  redis.call('ZREM', P .. 'b:a', s) redis.call('HDEL', P .. 'b:v', s)\n"                      \
     "end\n"                                                                                        \
-    "local function ban(subject, kind, by, left)\n"                                                \
-    "  if subject == '*' then forget() end\n"                                                      \
+    "local function number(s)\n"                                                                   \
+    "  redis.call('ZADD', P .. 'b:l', int(redis.call('HINCRBY', P .. 'b:m', 'n', 1)), s)\n"        \
+    "end\n"                                                                                        \
+    "local function clear(made)\n"                                                                 \
+    "  local later = redis.call('ZRANGEBYSCORE', P .. 'b:a', '(' .. int(made), '+inf')\n"          \
+    "  if #later == 0 then\n"                                                                      \
+    "    redis.call('DEL', P .. 'b:l', P .. 'b:u', P .. 'b:a', P .. 'b:v')\n"                      \
+    "    return later\n"                                                                           \
+    "  end\n"                                                                                      \
+    "  for _, s in ipairs(redis.call('ZRANGEBYSCORE', P .. 'b:a', '-inf', int(made))) do drop(s) " \
+    "end\n"                                                                                        \
+    "  return later\n"                                                                             \
+    "end\n"                                                                                        \
+    "local function ban(subject, kind, by, left, made)\n"                                          \
+    "  local later = subject == '*' and clear(made) or {}\n"                                       \
     "  local old = redis.call('ZRANGEBYSCORE', P .. 'b:u', '-inf', int(now), 'LIMIT', 0, 16)\n"    \
-    "  for _, s in ipairs(old) do\n"                                                               \
-    "    redis.call('ZREM', P .. 'b:l', s) redis.call('ZREM', P .. 'b:u', s)\n"                    \
-    "    redis.call('HDEL', P .. 'b:v', s)\n"                                                      \
-    "  end\n"                                                                                      \
+    "  for _, s in ipairs(old) do drop(s) end\n"                                                   \
     "  if redis.call('ZCARD', P .. 'b:l') >= 131072 then\n"                                        \
-    "    local s = redis.call('ZRANGE', P .. 'b:l', 0, 0)[1]\n"                                    \
-    "    redis.call('ZREM', P .. 'b:l', s) redis.call('ZREM', P .. 'b:u', s)\n"                    \
-    "    redis.call('HDEL', P .. 'b:v', s)\n"                                                      \
+    "    drop(redis.call('ZRANGE', P .. 'b:l', 0, 0)[1])\n"                                        \
     "  end\n"                                                                                      \
-    "  local n = redis.call('HINCRBY', P .. 'b:m', 'n', 1)\n"                                      \
-    "  redis.call('ZADD', P .. 'b:l', int(n), subject)\n"                                          \
+    "  number(subject)\n"                                                                          \
     "  redis.call('ZADD', P .. 'b:u', int(now + left), subject)\n"                                 \
+    "  redis.call('ZADD', P .. 'b:a', int(made), subject)\n"                                       \
     "  redis.call('HSET', P .. 'b:v', subject, kind .. ' ' .. by)\n"                               \
+    "  for _, s in ipairs(later) do if not order(s) then number(s) end end\n"                      \
     "end\n"
 
 const char *const shared_script_text[SHARED_SCRIPTS] = {
@@ -123,15 +123,22 @@ const char *const shared_script_text[SHARED_SCRIPTS] = {
                 "redis.call('PEXPIRE', key, int(slot_ms * 9))\n"
                 "if sum < tonumber(ARGV[6]) then return {0} end\n"
                 "redis.call('DEL', key)\n"
-                "ban(subject, 'points', '-', tonumber(ARGV[7]))\n"
+                "ban(subject, 'points', '-', tonumber(ARGV[7]), now)\n"
                 "return {1}\n",
 
     [SHARED_BAN] = NOW BAN
     "local known, same = tonumber(ARGV[4]), redis.call('HGET', P .. 'b:m', 'e') == ARGV[3]\n"
-    "for i = 5, #ARGV, 3 do\n"
+    "local skipped = 0\n"
+    "for i = 5, #ARGV, 4 do\n"
     "  local subject, kind, left = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])\n"
-    "  local skip = false\n"
-    "  if known >= 0 then\n"
+    "  local age, skip = tonumber(ARGV[i + 3]), false\n"
+    "  local made = tonumber(redis.call('ZSCORE', P .. 'b:a', subject)) or 0\n"
+    "  if age then\n"
+    "    local all = tonumber(redis.call('ZSCORE', P .. 'b:a', '*')) or 0\n"
+    "    skip = math.max(made, all) > now - age and not order(subject)\n"
+    "    made = order(subject) and 9e15 or now - age\n"
+    "    if skip then skipped = skipped + 1 end\n"
+    "  else\n"
     "    local at = tonumber(redis.call('ZSCORE', P .. 'b:l', subject))\n"
     "    local ends = tonumber(redis.call('ZSCORE', P .. 'b:u', subject)) or 0\n"
     "    local v = redis.call('HGET', P .. 'b:v', subject) or ''\n"
@@ -142,10 +149,10 @@ const char *const shared_script_text[SHARED_SCRIPTS] = {
     "    if string.sub(subject, 1, 2) == 'n:' then\n"
     "      redis.call('DEL', P .. 'p:' .. string.sub(subject, 3))\n"
     "    end\n"
-    "    ban(subject, kind, me, left)\n"
+    "    ban(subject, kind, me, left, made)\n"
     "  end\n"
     "end\n"
-    "return {0}\n",
+    "return {skipped}\n",
 
     [SHARED_PUSH] = "local key = ARGV[1] .. 'v:' .. ARGV[3]\n"
                     "if redis.call('LLEN', key) >= tonumber(ARGV[6]) then return {0} end\n"

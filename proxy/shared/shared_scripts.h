@@ -9,6 +9,7 @@
  *   P b:m         hash        e: the epoch of the store's content; n: the number of the last change
  *   P b:l         sorted set  the bans, by the number of their last change
  *   P b:u         sorted set  the bans, by their end
+ *   P b:a         sorted set  the bans, by the time of their last change; 0: not known
  *   P b:v         hash        the bans: KIND GATE
  *   P v:ID        list        the answers to a question: GATE, PAGE, ...; for some seconds
  *   P k:NAME      string      the sealed outcome of a login at RADIUS
@@ -33,8 +34,10 @@ enum shared_script {
     SHARED_COUNT,
     /* P GATE NET POINTS SLOT BAN_POINTS BAN_TIME -> [1 banned or 0] */
     SHARED_POINTS,
-    /* P GATE EPOCH KNOWN SUBJECT KIND LEFT ...: bans and lifts. KNOWN -1: all of them; otherwise
-     * only where the store has no later change than number KNOWN of EPOCH, and no such ban */
+    /* P GATE EPOCH KNOWN SUBJECT KIND LEFT AGE ... -> [skipped]: bans and lifts. AGE: how long ago
+     * the change was made; a later change of the subject is kept, and counted as skipped. AGE `-`:
+     * a copy of a ban, which is written only where the store has no later change than number KNOWN
+     * of EPOCH, and no such ban */
     SHARED_BAN,
     /* P GATE ID FLAG PAGE MAX TIME -> [1, or 0: the list is full]: appends a page to the answers;
      * FLAG `.`: the last one of the gate, `+`: not */

@@ -91,8 +91,12 @@ static void on_answer(void *arg, void *tag, const struct shared_reply *a)
         break;
     case SHARED_FETCH: shared_entries_answered(s, op, a); break;
     case SHARED_PUT: break;
-    case SHARED_COUNT:
-    case SHARED_BAN: s->offer |= error.n > 0; break;
+    case SHARED_BAN:
+        if (a != NULL && error.n == 0)
+            shared_bans_answered(s, op, a);
+        s->offer |= error.n > 0;
+        break;
+    case SHARED_COUNT: s->offer |= error.n > 0; break;
     case SHARED_PULL: shared_inquiries_pulled(s, op, a); break;
     case SHARED_PUSH:
     case SHARED_SCRIPTS: break;

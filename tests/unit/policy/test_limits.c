@@ -939,6 +939,10 @@ static void the_observer_gets_changes_of_this_gate(void **state)
                                 "manual alice 60000\nlift 198.51.100.0/24 0\n"
                                 "lift 198.51.0.0/16 0\nlift all 0\n");
     h.text[0] = '\0';
+    assert_true(limits_take(l, &manual, START));
+    assert_int_equal(limits_take_lift(l, &(struct limits_target){.net = &part}, START), 0);
+    assert_int_equal(limits_take_lift(l, &(struct limits_target){.net = &wide}, START), 0);
+    assert_int_equal(limits_take_lift(l, &target, START), 1);
     const uint64_t changes = limits_changes(l);
     assert_true(limits_take(l, &by_points, START));
     assert_true(limits_take(l, &manual, START));
