@@ -1,16 +1,19 @@
 """The tunnels of all gates that share a store: in `ctl`, in the API, and the end of one at another gate."""
 
+import contextlib
 import json
-import os
-import signal
+import re
+import socket
+import subprocess
 
 import pytest
 
 from conftest import USERS
-from gate import eventually, run
+from gate import BINARY, eventually, run
+from peers.tls import DEADLINE
 from test_limits import ctl
 from test_shared import cluster, down, redis, single, stores, up  # noqa: F401
-from test_status import TOKEN, get, post
+from test_status import TOKEN, dial, get, post
 
 BOTH = {"alice": USERS["alice"], "bob": USERS["bob"]}
 NO_STORE = "no store: the configuration has no `shared`"
@@ -34,6 +37,10 @@ def known(gates):
 def process(gate):
     """The name of the gate's process in the store."""
     return next(row["gate"] for row in json.loads(ctl(gate, "gates", "--json"))["items"] if row["mine"])
+
+
+def admin_path(gate):
+    return gate.config.parent / re.search("^admin = unix:(.*)$", gate.config.read_text(), re.M)[1]
 
 
 def pairs(answer):
@@ -115,7 +122,7 @@ def test_the_api_has_all_gates(three):
 def test_a_gate_that_does_not_answer_is_named(three):
     gates, _ = three
     silent = process(gates[2])
-    os.kill(gates[2].process.pid, signal.SIGSTOP)
+    gates[2].pause()
     try:
         done = run("ctl", "-c", gates[0].config, "tunnels", "--all")
         assert done.returncode == 1 and f"tunnels are missing: {silent}: no answer" in done.stderr
@@ -125,8 +132,55 @@ def test_a_gate_that_does_not_answer_is_named(three):
         done = run("ctl", "-c", gates[0].config, "end", f"{silent}/9-9999")
         assert done.returncode == 1 and "does not answer: whether the tunnel ends is unknown" in done.stderr
     finally:
-        os.kill(gates[2].process.pid, signal.SIGCONT)
+        gates[2].resume()
     eventually(lambda: asked(gates[0])["total"] == 4, "the gate answers again")
+
+
+def test_a_client_that_does_not_wait(three):
+    gates, calls = three
+    gates[2].pause()
+    try:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(admin_path(gates[0])))
+            client.sendall(b"tunnels --all\n")
+        with contextlib.suppress(OSError):
+            dial(gates[0]).request("GET", "/api/v1/tunnels?gates=all")
+        assert ctl(gates[0], "status").startswith("version: ")    # the main thread does not wait
+        assert asked(gates[0])["total"] == 2
+    finally:
+        gates[2].resume()
+    calls[0].ping()
+
+
+def test_a_gate_ends_while_it_asks(three, redis):
+    gates, _ = three
+    gates[2].pause()
+    try:
+        waiting = subprocess.Popen([BINARY, "ctl", "-c", gates[0].config, "tunnels", "--all"], stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True)
+        eventually(lambda: "q:" in redis("ZRANGE", "sstpgate:b:l", 0, -1), "the question")
+        ctl(gates[0], "stop")
+        ctl(gates[0], "stop")
+        assert gates[0].wait_exit() == 0
+        waiting.communicate(timeout=DEADLINE)
+    finally:
+        gates[2].resume()
+
+
+def test_the_watch_goes_on_when_a_gate_is_silent(three):
+    gates, _ = three
+    gates[2].pause()
+    try:
+        watch = subprocess.Popen([BINARY, "ctl", "-c", gates[0].config, "tunnels", "--all", "--json", "--watch", "0.1"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        for _ in range(2):
+            assert [item["cause"] for item in json.loads(watch.stdout.readline())["missing"]] == ["no answer"]
+    finally:
+        gates[2].resume()
+    while json.loads(watch.stdout.readline())["total"] != 4:
+        pass
+    watch.terminate()
+    assert watch.wait(DEADLINE) == 0
+    watch.stdout.close()
 
 
 def test_without_the_store_the_local_tunnels_are_listed(three, redis):

@@ -2,8 +2,11 @@
 
 import pytest
 
+from peers import mschap
 from peers.client import CallFailed
 from page.browser import Browser, Page
+from test_shared import redis, up  # noqa: F401
+from test_shared_tunnels import known, process
 
 TOKEN = "a token of 24 bytes, say"
 NAME = '<img src=x onerror="window.pwned = 1">'
@@ -78,3 +81,41 @@ def test_the_page_shows_and_acts(bench, browser):
     confirm(page, "Reload")
     page.wait("!dialog.open")
     assert [text for text in page.problems() if "403" not in text] == []
+
+
+def test_the_page_of_one_gate_shows_and_ends_tunnels_of_others(bench, redis, browser):
+    """A hostile name of a user at another gate is text, and its tunnel ends with a button of this page."""
+    token = bench.place.folder / "status-token"
+    token.touch(mode=0o600)
+    token.write_text(TOKEN + "\n")
+    name = "<script>window.pwned = 1</script>"
+    users = bench.place.folder / "hostile-users"
+    users.touch(mode=0o600)
+    users.write_text("".join(f"{user}:{mschap.hash_hash('sesame').hex()}\n" for user in ("alice", name)))
+    server = bench.backend(users={"alice": "sesame", name: "sesame"})
+    gates = known([up(bench.gate(server, backend={"users_file": users.name}, gate={
+        "admin": f"unix:page-{n}.sock", "shared": redis.url, "shared_name": f"gate{n}", "status": "127.0.0.1:0",
+        "status-token-file": token.name})) for n in range(2)])
+    here = bench.client(gates[0]).establish()
+    there = bench.client(gates[1], user=name, password="sesame").establish()
+    page = Page(browser, "http://%s:%d/" % gates[0].address("status"))
+    page.wait("loaded !== null && tunnels.items.length === 2 && gates.items.length === 2")
+    assert sorted(texts(page, "#tunnels tbody button.link")) == sorted(["alice", name])
+    assert sorted(texts(page, "#tunnels td.several")) == sorted(process(gate) for gate in gates)
+    assert texts(page, "#notices li") == [] and page.run("typeof window.pwned") == "undefined"
+    page.run("tunnels.form.elements.search.value = 'script'; tunnels.filter()")
+    page.run("document.querySelector('#tunnels tbody .row').click()")
+    page.type(TOKEN)
+    confirm(page, "End tunnel")
+    there.wait_end()
+    page.wait("!dialog.open && !busy && tunnels.items.length === 1")
+    assert page.run("document.getElementById('say').textContent") == "1 ended at another gate"
+    here.ping()
+    gates[1].pause()
+    try:
+        page.run("refresh()")
+        page.wait("!busy && tunnels.items.length === 1 && document.querySelector('#notices li') !== null")
+        assert "no answer" in texts(page, "#notices li")[0]
+    finally:
+        gates[1].resume()
+    assert page.problems() == []
