@@ -497,4 +497,10 @@ static inline void meet_tls(struct owner *o, struct peer *p)
 typedef void meet_fn(struct owner *, struct peer *);
 static meet_fn *const both_ways[] = {meet_plain, meet_tls};
 
+static inline size_t echo(struct owner *o, struct span octets)
+{
+    stream_write(&o->s, octets);
+    return octets.n;
+}
+
 #endif
