@@ -113,7 +113,9 @@ $(B)/proxy/wire/%.o $(B)/proxy/binding/%.o: WARN += $(WARN_STRICT)
 $(B)/lint/wire.ok $(B)/lint/binding.ok: WARN += $(WARN_STRICT)
 
 $(B)/tests/unit/%.o: CPPFLAGS_ALL += -Itests/unit
-$(B)/tests/unit/%.o: OPT := $(OPT:-O1=-O0)
+# Tests are compiled once for each run, so that takes longer than what they do.
+$(B)/tests/unit/%.o: OPT := -O0 -g1 $(filter -f%,$(OPT))
+$(B)/tests/unit/%.o: HARDEN := $(filter-out -D_FORTIFY_SOURCE=2,$(HARDEN))
 $(B)/%.o: %.c
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
