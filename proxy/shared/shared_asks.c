@@ -73,6 +73,7 @@ void shared_release(struct shared *s, const char *subject)
 
 void shared_asks_offer(struct shared *s, struct offering *o)
 {
+    offer_count(o, "*", 0); /* the store may have subjects that were released meanwhile */
     shared_counts_each(&s->counts, offer_count, o);
     offering_send(o);
 }

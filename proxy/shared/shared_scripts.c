@@ -100,7 +100,11 @@ const char *const shared_script_text[SHARED_SCRIPTS] = {
 
     [SHARED_COUNT] = NOW "local mine = P .. 'g:' .. me\n"
                          "for i = 4, #ARGV, 2 do\n"
-                         "  if ARGV[i + 1] == '0' then redis.call('HDEL', mine, ARGV[i])\n"
+                         "  if ARGV[i] == '*' then\n"
+                         "    local info = redis.call('HGET', mine, '')\n"
+                         "    redis.call('DEL', mine)\n"
+                         "    if info then redis.call('HSET', mine, '', info) end\n"
+                         "  elseif ARGV[i + 1] == '0' then redis.call('HDEL', mine, ARGV[i])\n"
                          "  else redis.call('HSET', mine, ARGV[i], ARGV[i + 1]) end\n"
                          "end\n"
                          "redis.call('PEXPIRE', mine, ARGV[3])\n"

@@ -256,6 +256,29 @@ def test_a_lift_that_waits_for_the_store_is_stronger_than_a_copy_of_the_ban(benc
     assert not [e for e in gate.events("ban") if "network" in e.fields]
 
 
+def test_a_tunnel_that_ends_during_an_outage_is_not_counted_afterwards(bench, redis):
+    """The outage is shorter than the lease, so the store still has the counts from before."""
+    gates = cluster(bench, redis, 2, max_tunnels_per_user=1)
+    call = bench.client(gates[0]).establish().ping()
+    redis.pause()
+    for gate in gates:
+        down(gate)
+    call.disconnect()
+    assert gates[0].wait_call()["outcome"] == "ended"
+    redis.resume()
+    for gate in gates:
+        gate.wait(lambda: len([e for e in gate.events("shared") if e.fields["state"] == "up"]) == 2, "up again")
+    eventually(lambda: admits(bench, gates[1]), "a tunnel at the other gate")
+
+
+def admits(bench, gate):
+    try:
+        bench.client(gate).establish().ping().disconnect()
+    except CallFailed:
+        return False
+    return True
+
+
 # -- what an administrator sees --
 
 def test_gates_are_listed(bench, redis):
