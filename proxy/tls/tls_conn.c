@@ -202,8 +202,11 @@ static enum err conn_outcome(struct tls_conn *c, int ret)
         return ERR_OK;
     switch (SSL_get_error(c->ssl, ret)) {
     case SSL_ERROR_WANT_READ: c->unread = false; return ERR_MORE;
-    case SSL_ERROR_ZERO_RETURN: return ERR_CLOSED;
+    case SSL_ERROR_ZERO_RETURN:
+        c->window->in = span_of(NULL, 0); /* a write in the middle of a message would read it */
+        return ERR_CLOSED;
     default:
+        c->window->in = span_of(NULL, 0);
         c->failed = true;
         if (c->error == NULL)
             conn_keep_error(c);

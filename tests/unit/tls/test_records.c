@@ -409,6 +409,32 @@ static void reading_continues_after_close_notify_amid_a_message(void **state)
     }
 }
 
+/* In the middle of a message OpenSSL reads before it writes. The bytes behind close_notify are no
+ * longer the owner's by then. */
+static void bytes_behind_close_notify_are_not_read_by_a_write(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *steps;
+        size_t suite;
+        bool server;
+    } rows[] = {
+        {"h:18000001 a:0100 d:61", 0, true},
+        {"h:18000001 a:0100 d:61", 0, false},
+        {"h:01000004aa a:0100 d:61", 3, true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct twins t;
+        twins_init(&t, &twins_suites[rows[i].suite], rows[i].server);
+        play(&t, rows[i].steps, SIZE_MAX, 64);
+        assert_int_equal(t.model.last, ERR_CLOSED);
+        assert_int_equal(tls_conn_write(t.model.c, span_str("x")), ERR_TLS);
+        assert_string_equal(tls_conn_error(t.model.c),
+                            "a fragmented handshake message during the transfer of data");
+        twins_free(&t);
+    }
+}
+
 /* Where versions of OpenSSL differ (twins.h), the gate has one result with all of them. */
 static void results_do_not_depend_on_openssl(void **state)
 {
@@ -586,6 +612,7 @@ int main(void)
         cmocka_unit_test(cuts_change_nothing),
         cmocka_unit_test(parts_are_not_counted_as_messages),
         cmocka_unit_test(reading_continues_after_close_notify_amid_a_message),
+        cmocka_unit_test(bytes_behind_close_notify_are_not_read_by_a_write),
         cmocka_unit_test(results_do_not_depend_on_openssl),
         cmocka_unit_test(one_record_causes_few_answers),
         cmocka_unit_test(keys_change_in_time),
