@@ -202,9 +202,13 @@ build/fuzz/ppp_servers: tests/fuzz/server_models.c
 $(B)/bench/load: $(LOAD_OBJ) $(B)/objects | $(LIB)
 	$(call link)
 
+# The gates of tests/integration/test_shared_model.py.
+$(B)/peers/sharer: $(B)/tests/peers/sharer.o $(B)/objects | $(LIB)
+	$(call link)
+
 .SECONDARY:
--include $(OBJ:.o=.d) $(UNIT:$(B)/%=$(B)/tests/%.d) $(wildcard $(B)/tests/fuzz/*.d $(B)/tests/bench/*.d)
--include $(wildcard $(UNIT:=.d) $(REPLAY:=.d) $(B)/bench/load.d)
+-include $(OBJ:.o=.d) $(UNIT:$(B)/%=$(B)/tests/%.d) $(wildcard $(B)/tests/fuzz/*.d $(B)/tests/bench/*.d $(B)/tests/peers/*.d)
+-include $(wildcard $(UNIT:=.d) $(REPLAY:=.d) $(B)/bench/load.d $(B)/peers/sharer.d)
 
 .PHONY: unit replay tests
 # All that the tests of a variant run, without running it.
