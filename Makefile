@@ -212,7 +212,7 @@ $(B)/peers/sharer: $(B)/tests/peers/sharer.o $(B)/objects | $(LIB)
 
 .PHONY: unit replay tests
 # All that the tests of a variant run, without running it.
-tests: all $(UNIT) $(REPLAY)
+tests: all $(UNIT) $(REPLAY) $(B)/peers/sharer
 unit: $(UNIT)
 	@tests/run-unit $(if $(ALL),--all) $(UNIT)
 replay: $(FUZZ:%=replay-%)

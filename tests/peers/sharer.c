@@ -23,6 +23,7 @@
 #include "gate/shared_service.h"
 #include "net/worker.h"
 #include "policy/limits.h"
+#include "radius/keyring.h"
 
 enum { BAN_POINTS = 30, HOUR_MS = 3600 * 1000, TIMEOUT_MS = 200 };
 
@@ -239,7 +240,8 @@ int main(int argc, char **argv)
                                                 .gate = service.gate,
                                                 .timeout_ms = TIMEOUT_MS};
     INSIST(uv_thread_create(&thread, run_worker, &worker) == 0);
-    (void)shared_service_start(&service, limits, &tunnels, &done);
+    struct keyring *keyring = keyring_new();
+    (void)shared_service_start(&service, limits, keyring, &tunnels, &done);
     puts("ready");
     fflush(stdout);
     while (fgets(line, sizeof line, stdin) != NULL)
@@ -250,5 +252,6 @@ int main(int argc, char **argv)
     INSIST(uv_thread_join(&thread) == 0);
     worker_fini(&worker);
     limits_free(limits);
+    keyring_free(keyring);
     return 0;
 }
