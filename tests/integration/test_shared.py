@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import ssl
@@ -12,7 +13,7 @@ import time
 import pytest
 
 from conftest import USERS
-from gate import eventually, run
+from gate import SANITIZER, eventually, run
 from peers.client import CallFailed
 from peers.store import Redis, Store
 from peers.tls import DEADLINE
@@ -157,6 +158,29 @@ def test_a_gate_that_dies_gives_its_counts_back(bench, redis):
     gates[0].wait_exit()
     gates[0].expected_exit = -9
     eventually(lambda: works(bench.client(gates[1])), "the lease of the dead gate has ended")
+
+
+@pytest.fixture
+def many_descriptors():
+    """Room for the sockets of 500 tunnels, here and in the gates."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_gate_that_dies_with_many_tunnels_gives_all_counts_back(bench, redis, many_descriptors):
+    many = 50 if SANITIZER else 500
+    gates = cluster(bench, redis, 2, max_tunnels_per_user=many)
+    for _ in range(many):
+        bench.client(gates[0]).establish()
+    fails(bench.client(gates[1]))
+    gates[0].process.kill()
+    gates[0].wait_exit()
+    gates[0].expected_exit = -9
+    eventually(lambda: works(bench.client(gates[1])), "the lease of the dead gate has ended")
+    for _ in range(20):
+        bench.client(gates[1]).establish().ping()
 
 
 def test_a_store_that_was_killed_and_restarted_is_filled_again(bench, redis):
