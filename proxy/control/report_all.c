@@ -200,7 +200,8 @@ static void list_write(struct report_all *all, FILE *out)
     struct report_rows *rows = &all->rows;
 
     memcpy(column + 1, report_tunnel_columns, sizeof report_tunnel_columns);
-    qsort(all->row, all->count, sizeof *all->row, compare);
+    if (all->count > 0) /* qsort may not be given NULL */
+        qsort(all->row, all->count, sizeof *all->row, compare);
     report_rows_begin(rows, column, &all->query, all->form, out);
     rows->more = more_json;
     rows->more_arg = all;

@@ -470,7 +470,7 @@ struct admin_later *admin_defer(const struct admin_request *r)
 {
     struct admin_client *c = r->client;
 
-    INSIST(c != NULL && !c->deferred);
+    INSIST(!c->deferred);
     c->deferred = true;
     c->later = NEW(struct admin_later);
     c->later->client = c;
