@@ -390,9 +390,9 @@ static void an_answer_may_come_later(void **state)
     serve(w);
     int other = request(w, "GET /api/v1/tunnels", "", "");
     serve(w); /* the main thread does not wait */
-    assert_answer(hear(other), 200, "tunnels from v4");
+    assert_answer(receive(other), 200, "tunnels from v4");
     answer_later(w, "at last");
-    assert_answer(hear(fd), 200, "at last");
+    assert_answer(receive(fd), 200, "at last");
 }
 
 static void an_answer_that_comes_too_late_is_freed(void **state)
@@ -402,13 +402,13 @@ static void an_answer_that_comes_too_late_is_freed(void **state)
 
     serve(w);
     pass(w, STATUS_ANSWER_MS / 1000 + 1);
-    assert_answer(hear(fd), 503, "has not finished");
+    assert_answer(receive(fd), 503, "has not finished");
     answer_later(w, "too late");
     fd = request(w, "GET /api/v1/tunnels?later=1", "", "");
     serve(w);
     status_free(w->status);
     w->status = NULL;
-    (void)hear(fd);
+    (void)receive(fd);
     answer_later(w, "the listener has ended");
 }
 
