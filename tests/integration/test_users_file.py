@@ -87,7 +87,7 @@ def test_a_line_that_has_ended(bench, users):
     assert "expired" in user("-f", users, "--list")
     assert "ended at 2020-02-29T18:30:00Z" in user("-f", users, "--check", "alice", text=password + "\n", code=4)
     assert gate.reload()[-1].level == "info"
-    assert "1 line expired" in gate.wait_event("config")["msg"]
+    assert "1 line expired" in gate.wait_event("expiry")["msg"]
     for number, knobs in enumerate((dict(), dict(auth=("pap",)), dict(user="CORP\\Alice"))):
         expect_failure(bench.client(gate, **knobs))
         call = gate.wait_call(number)

@@ -239,7 +239,7 @@ static void a_refusal_waits_for_another_gate(void **state)
         assert_int_equal(login_trial_judge(&trial, &ppp, true, START + 2), 0);
         assert_int_equal(asked, 1);
         if (cases[i].verdict != KEYRING_UNDECIDED)
-            radius_says(number, cases[i].verdict, START + 3);
+            radius_answers(number, cases[i].verdict, START + 3);
         assert_int_equal(login_trial_judge(&trial, &ppp, false, START + 4), cases[i].failures);
         assert_false(login_trial_is_deferred(&trial));
         assert_int_equal(login_trial_judge(&trial, &ppp, false, START + 5), 0);
