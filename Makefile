@@ -219,6 +219,12 @@ replay: $(FUZZ:%=replay-%)
 replay-%: $(B)/replay/%
 	@$< tests/fuzz/corpus/$*
 
+# ---- random steps of several gates: make model [SECONDS=600] [SHARED_MODEL_SEED=N] ----
+.PHONY: model
+model: all $(B)/peers/sharer
+	SSTPGATE=$(CURDIR)/$(B)/sstpgate SHARED_MODEL_SECONDS=$(SECONDS) /usr/bin/python3 -m pytest -q -p no:cacheprovider \
+		tests/integration/test_shared_model.py
+
 # ---- fuzzing: make fuzz-NAME [SECONDS=600] ----
 SECONDS ?= 600
 build/fuzz/%: tests/fuzz/fuzz_%.c $(filter-out proxy/main.c,$(SRC))
@@ -370,6 +376,7 @@ help:
 	@echo 'make asan tsan  the same tests under AddressSanitizer and UBSan, and ThreadSanitizer; make ubsan: UBSan alone'
 	@echo 'make format     clang-format; make format-check lint: the checks of the sources in make check'
 	@echo 'make bench      the cost of the gate, compared with haproxy, nginx and stunnel: tests/bench/README.md'
+	@echo 'make model      random steps of several gates with a store, compared with a reference, for SECONDS=600'
 	@echo 'make fuzz-NAME  fuzz one parser ($(FUZZ)) for SECONDS=600'
 	@echo 'make man        the manual pages, in build/VARIANT/man'
 	@echo 'make install    to DESTDIR, PREFIX=/usr/local, SYSCONFDIR=/etc'

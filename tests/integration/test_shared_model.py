@@ -539,6 +539,7 @@ def model():
     shutil.rmtree(folder)
 
 
+@pytest.mark.skipif("SHARED_MODEL_SECONDS" not in os.environ, reason="NOT TESTED: make model makes random steps")
 def test_random_steps(model):
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:

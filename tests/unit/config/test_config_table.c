@@ -59,8 +59,8 @@ static void every_key_is_documented_and_tested(void **state)
     char *good = file_text("tests/config/good-values.cases");
     unsigned rows = 0;
     while (next_row(&at, &section, name)) {
-        char help[256], fallback[256];
-        assert_int_equal(sscanf(at, " %255[^\n] %255[^\n]", help, fallback), 2);
+        char help[512], fallback[256];
+        assert_int_equal(sscanf(at, " %511[^\n] %255[^\n]", help, fallback), 2);
         assert_true(strlen(help) > 10 && help[strlen(help) - 1] == '.');
         assert_true(strncmp(fallback, "default: ", 9) == 0 ||
                     strncmp(fallback, "required", 8) == 0);
