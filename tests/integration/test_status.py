@@ -556,9 +556,10 @@ def act(gate, name, body="", headers=None):
     return answer.status, shown
 
 
-def logged(gate, name):
-    """Waits for the line of an action and returns it."""
-    find = lambda: [event for event in gate.events("status") if event.fields.get("action") == name]
+def logged(gate, name, **fields):
+    """Waits for the line of an action with these fields and returns it."""
+    wanted = {"action": name, **fields}.items()
+    find = lambda: [event for event in gate.events("status") if wanted <= event.fields.items()]
     event = gate.wait(find, f"action {name}")[-1]
     assert event["by"] == "status" and re.fullmatch(r"127\.0\.0\.1:\d+", event["client"])
     return event
@@ -575,7 +576,7 @@ def test_end(bench, acting):
     assert act(acting, "end", "user=bob")[0] == 200
     bob.wait_end()
     assert acting.wait_call(0)["user"] == "bob"
-    assert logged(acting, "end")["user"] == "bob"
+    assert logged(acting, "end", user="bob")
     acting.wait_log(r"info end by=status user=bob tunnels=1")
     alice.ping()
     tunnel, = view(acting, "tunnels")["items"]
@@ -613,12 +614,12 @@ def test_ban_and_unban(bench, acting):
     bans = view(acting, "bans")["items"]
     assert {(ban["net"], ban["user"], ban["cause"]) for ban in bans} == {
         ("192.0.2.0/24", None, "manual"), (None, "<script>", "manual")}
-    assert logged(acting, "ban")["user"] == "<script>"
+    assert logged(acting, "ban", user="<script>")
     assert act(acting, "ban", "address=192.0.2.0/24&time=never")[0] == 409
     assert act(acting, "unban", "address=192.0.2.0/24")[0] == 200
     assert act(acting, "unban", "user=%3Cscript%3E")[0] == 200
     assert act(acting, "unban", "user=%3Cscript%3E")[0] == 409
-    assert view(acting, "bans")["total"] == 0 and logged(acting, "unban")["error"] == "no such ban"
+    assert view(acting, "bans")["total"] == 0 and logged(acting, "unban", error="no such ban")
 
 
 def test_drain_and_resume(bench, acting):
@@ -641,7 +642,7 @@ def test_drain_and_resume(bench, acting):
 def test_reload(acting):
     assert act(acting, "reload") == (200, {"ok": True, "text": "the new configuration is in force"})
     acting.wait_log("info reload by=status")
-    assert logged(acting, "reload")["error"] == "-"
+    assert logged(acting, "reload", error="-")
     acting.config.write_text(acting.config.read_text() + "nonsense\n")
     status, shown = act(acting, "reload")
     assert status == 409 and "the old configuration stays in force" in shown["error"]
