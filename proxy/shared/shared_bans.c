@@ -173,15 +173,13 @@ static void take_change(struct shared *s, const struct shared_reply *list, size_
         !kind_of(shared_reply_text(shared_reply_item(list, at + 2)), &ban.kind) ||
         !field_number(shared_reply_item(list, at + 4), &left) || left <= 0)
         return;
-    if (ban.kind == SHARED_END ||
-        ban.kind == SHARED_ASK) { /* once, also if the changes are taken again */
-        if (number <= s->ordered)
+    if (ban.kind == SHARED_END || ban.kind == SHARED_ASK) {
+        if (number <= s->ordered) /* taken already: the gate reads all changes again */
             return;
         s->ordered = number;
+    } else if (shared_changes_pending(&s->own, ban.subject)) {
+        return; /* another gate may offer its copy of a ban before the store has the lift */
     }
-    /* Another gate may offer its copy of a ban before the store has got the lift. */
-    if (shared_changes_pending(&s->own, ban.subject))
-        return;
     if (strcmp(ban.by, s->c->gate) != 0)
         shared_changes_replaced(&s->own, ban.subject);
     ban.left_ms = left > LEFT_MAX_MS ? LEFT_MAX_MS : (uint64_t)left;

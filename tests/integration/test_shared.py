@@ -269,13 +269,16 @@ def test_a_lift_that_waits_for_the_store_is_stronger_than_a_copy_of_the_ban(benc
     store.hang_up()
     down(gate)
     assert ctl(gate, "unban", lifted).startswith("1 ")
-    changes += ["2", "n:198.51.100.0/24", "manual", "gate1.1", "3600000", "3", "u:bob", "manual", "gate1.1", "3600000"]
+    changes += ["2", "n:198.51.100.0/24", "manual", "gate1.1", "3600000", "3", "u:bob", "manual", "gate1.1", "3600000",
+                "4", "e:user=carol", "end", "gate1.1", "3000"]
     before = len(store.seen)
     no.clear()
     lift = store.wait(lambda words: b"lift" in words)
     assert [words for words in store.seen[before:] if b"lift" in words] == [lift]
     if lifted != "all":
         gate.wait(lambda: [e for e in gate.events("ban") if e.fields.get("user") == "bob"], "the other ban")
+    else:
+        assert gate.wait_event("end")["gate"] == "gate1.1"        # an order is no ban: the end of all bans keeps it
     assert "198.51.100" not in ctl(gate, "bans")
     assert not [e for e in gate.events("ban") if "network" in e.fields]
 
