@@ -11,7 +11,7 @@ struct gate;
 struct inquiry_question;
 struct shared_answers;
 
-/* A question that waits for its answers. The first member of the struct of the one who asks. */
+/* A question that waits for its answers. It is the first member of the caller's struct. */
 struct inquiry {
     /* Takes the answers, which are valid during the call; NULL: there is no store. */
     void (*on_answers)(struct inquiry *inquiry, const struct shared_answers *a);

@@ -32,7 +32,7 @@ struct report_pages {
     size_t columns;
 };
 
-/* Begins the first page. total: rows that match, also those that are not added. */
+/* Begins the first page. total: all rows that match, including rows that are not added. */
 void report_pages_begin(struct report_pages *p, uint64_t total, size_t columns);
 
 /* Adds a row of texts, numbers and unknown values. Returns false, and adds nothing, if all pages

@@ -15,6 +15,7 @@ from gate import eventually, run
 from peers import radius, sstp
 from peers.client import CallFailed
 from peers.store import Redis, Store
+from peers.tls import DEADLINE
 from test_limits import ctl
 from test_radius_calls import METHODS, Site, calling, refused_when_connecting
 from test_shared import SHA, up
@@ -375,16 +376,21 @@ def test_a_slow_store(bench, liar_site):
     tunnel = site.client().establish().ping()
     site.nas.server = other
 
+    asked, go = threading.Event(), threading.Event()
+
     def slow(name, texts):
-        if texts:
-            time.sleep(.5)
+        asked.set()
+        assert go.wait(DEADLINE)
         return texts
 
     site.store.lie = slow
     call = threading.Thread(target=lambda: site.client().establish().ping().disconnect())
     call.start()
-    while call.is_alive():
+    assert asked.wait(DEADLINE)
+    for _ in range(20):
         tunnel.ping()
+    assert call.is_alive()
+    go.set()
     call.join()
     assert site.gate.wait_call()["key"] == "shared"
     tunnel.disconnect()
