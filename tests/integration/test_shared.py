@@ -395,6 +395,23 @@ def test_a_ban_by_an_administrator_ends_tunnels_at_all_gates(bench, redis, what)
         assert ended(gate) == ("ended-by-admin", "ban")
 
 
+def test_a_copy_of_a_ban_does_not_undo_a_later_end_of_all_bans(bench, redis, stores):
+    """A gate offers its copy to an emptied store after another gate has repeated its `unban all`, which the first gate
+    has not taken yet. The script of the gate, with real arguments in a real store."""
+    store = stores(plausible)
+    up(single(bench, store))
+    loaded = [words[2] for words in store.seen if words[:2] == [b"SCRIPT", b"LOAD"]]
+    [script] = [text.decode() for text in loaded if b"return {skipped}" in text]
+    change = lambda gate, known, *ban: redis("EVAL", script, 0, "t:", gate, "epoch", known, *ban)
+    copy = ("n:192.0.2.1", "manual", 3600000, "-")
+    redis("HSET", "t:b:m", "e", "epoch", "n", 0)
+    change("g2", -1, "*", "lift", 86400000, 0)
+    change("g1", 0, *copy)
+    assert redis("HGET", "t:b:v", copy[0]) == ""
+    change("g1", 1, *copy)                                        # now it has taken the end of all bans
+    assert redis("HGET", "t:b:v", copy[0]) == "manual g1"
+
+
 def test_an_order_survives_the_end_of_all_bans(bench, redis):
     """The other gate reads the changes when both are in the store."""
     gates = cluster(bench, redis, 2)
