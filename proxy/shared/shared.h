@@ -12,11 +12,11 @@
  * store gets absolute numbers, and all of them again whenever it may have lost some. So the counts
  * of a gate that dies expire, and a store that was emptied gets all counts again.
  *
- * Bans: each gate keeps all bans itself (policy/limits.h), and the store has the changes, numbered.
- * Every SHARED_BEAT_MS a gate takes the changes since the last one that it has seen. After a lost
- * connection, or with a store that was emptied, it first takes the changes, and then sends those
- * that it has made itself, with their ages, because the latest change of a subject wins; then it
- * offers copies of all its bans, so that none is forgotten.
+ * Bans: each gate keeps all bans itself (policy/limits.h), and the last change of each subject with
+ * its time (shared_changes.h); the store has the same changes, numbered. Every SHARED_BEAT_MS a
+ * gate takes the changes after the last one that it has seen. A new connection begins with all of
+ * them, and then the gate offers those that the store does not have. The later change of a subject
+ * wins, wherever two changes meet, so the order of their arrival does not matter.
  *
  * Questions within a few milliseconds after another one are sent together, because a wake-up of the
  * thread costs more than all else. */

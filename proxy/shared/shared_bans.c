@@ -10,7 +10,7 @@
 enum {
     LEFT_MAX_MS = 30 * 24 * 3600 * 1000u, /* of a ban */
     LIFT_MS = 24 * 3600 * 1000,           /* how long the store keeps a lift */
-    FIELDS = 5,                           /* of a change: see SHARED_BEAT */
+    FIELDS = 6,                           /* of a change: see SHARED_BEAT */
 };
 
 /* ---- to the store ---- */
@@ -31,117 +31,132 @@ static bool kind_of(struct span word, enum shared_ban_kind *out)
     return false;
 }
 
-static struct shared_op *ban_op(const struct shared *s, int64_t known)
+static void ban_add(struct shared_op *op, const struct shared_ban *ban, uint64_t made,
+                    uint64_t floor)
 {
-    struct shared_op *op = shared_op_new(SHARED_BAN);
-
-    op->epoch = insist_alloc(strdup(s->epoch));
-    op->known = known;
-    return op;
+    shared_op_add_change(op, ban->subject, kinds[ban->kind], ban->left_ms, made, floor);
 }
 
-/* Adds a ban or a lift. age: how long ago it was made; NULL: a copy of a ban. */
-static void ban_add(struct shared_op *op, const struct shared_ban *ban, const uint64_t *age)
+/* Adds a change with the time when it was made, by the clock of the store. */
+static void change_add(struct shared *s, struct shared_op *op, const struct shared_change *change)
 {
-    shared_op_add(op, ban->subject);
-    shared_op_add(op, kinds[ban->kind]);
-    shared_op_add_number(op, ban->kind == SHARED_LIFT ? LIFT_MS : ban->left_ms);
-    if (age == NULL)
-        shared_op_add(op, "-");
+    const uint64_t now = shared_now(s);
+    const uint64_t left = change->until_ms > now ? change->until_ms - now : 1;
+    const struct shared_ban ban = {
+        .subject = change->subject, .kind = change->kind, .left_ms = left};
+
+    if (change->stamp > 0)
+        ban_add(op, &ban, change->stamp, change->stamp);
+    else if (change->number > 0)
+        ban_add(op, &ban, shared_clock_at(&s->clock, change->made_us), change->floor);
     else
-        shared_op_add_number(op, *age);
+        ban_add(op, &ban, 0, 0);
+    op->number = s->bans.number;
 }
 
-/* An order to end tunnels is not repeated. */
+static void ban_send(struct shared *s, struct shared_op *op)
+{
+    if (!shared_give(s, op))
+        s->offer = true;
+}
+
+/* An order to end tunnels, or a question, is not repeated. */
+static void on_order(void *arg)
+{
+    struct letter *l = arg;
+
+    (void)!shared_give(l->s, l->op);
+    letter_free(l);
+}
+
 static void on_ban(void *arg)
 {
     struct letter *l = arg;
     struct shared *s = l->s;
-    struct shared_op *op = l->op;
-    enum shared_ban_kind kind = SHARED_END;
+    const struct shared_change *change =
+        shared_changes_make(&s->bans, l->subject, l->kind, l->made_us, l->left_ms);
 
-    (void)!kind_of(span_str(op->text[1]), &kind);
-    if (kind != SHARED_END)
-        op->own = shared_changes_add(&s->own, op->text[0], kind, shared_now(s), l->left_ms);
-    /* An older change of another gate that is not taken yet could undo this one. */
-    if (s->offer || !shared_link_ready(&s->link))
-        shared_op_free(op);
-    else if (!shared_give(s, op))
-        s->offer = true;
+    if (!s->offer && shared_link_ready(&s->link)) {
+        struct shared_op *op = shared_op_new(SHARED_BAN);
+        change_add(s, op, change);
+        ban_send(s, op);
+    }
     letter_free(l);
 }
 
 void shared_ban(struct shared *s, const struct shared_ban *ban)
 {
+    if (strlen(ban->subject) > SHARED_SUBJECT_MAX)
+        return;
     struct letter *l = letter_new(s);
-
-    if (strlen(ban->subject) > SHARED_SUBJECT_MAX) {
-        letter_free(l);
+    if (ban->kind == SHARED_END || ban->kind == SHARED_ASK) {
+        l->op = shared_op_new(SHARED_BAN);
+        ban_add(l->op, ban, 0, 0);
+        worker_post(&s->worker, on_order, l);
         return;
     }
-    l->op = shared_op_new(SHARED_BAN);
-    l->op->known = -1;
-    l->op->epoch = insist_alloc(strdup(""));
-    ban_add(l->op, ban, &(uint64_t){0});
+    l->subject = insist_alloc(strdup(ban->subject));
+    l->kind = ban->kind;
+    l->made_us = uv_hrtime() / 1000;
     l->left_ms = ban->kind == SHARED_LIFT ? LIFT_MS : ban->left_ms;
     worker_post(&s->worker, on_ban, l);
 }
 
+/* Returns the command that the offering fills. NULL: the store does not get it. */
+static struct shared_op *offered_op(struct offering *o)
+{
+    if (o->op != NULL && o->op->count == SHARED_BAN_FIELDS * SHARED_OP_BANS)
+        offering_send(o);
+    if (o->op == NULL && !o->lost)
+        o->op = shared_op_new(SHARED_BAN);
+    return o->op;
+}
+
+/* Offers a ban that was not made here and did not come from the store: that of a process before
+ * this one. */
 static void offer_ban(void *to, const struct shared_ban *ban)
 {
     struct offering *o = to;
 
-    if (o->lost || strlen(ban->subject) > SHARED_SUBJECT_MAX)
+    if (strlen(ban->subject) > SHARED_SUBJECT_MAX ||
+        shared_changes_find(&o->s->bans, ban->subject) != NULL)
         return;
-    if (o->op == NULL)
-        o->op = ban_op(o->s, o->s->known);
-    ban_add(o->op, ban, NULL);
-    if (o->op->count == 4 * SHARED_OP_BANS)
-        offering_send(o);
+    struct shared_op *op = offered_op(o);
+    if (op != NULL)
+        ban_add(op, ban, 0, 0);
 }
 
-/* Sends the changes of this gate that the store may not have, with their ages. */
-static void offer_own(struct shared *s, struct offering *o)
+static void offer_change(struct offering *o, const struct shared_change *change)
 {
-    const uint64_t now = shared_now(s);
-    const struct shared_change *at;
+    struct shared_op *op = change->offer ? offered_op(o) : NULL;
 
-    DL_FOREACH(s->own.first, at) {
-        if (o->lost)
-            return;
-        if (at->acked || at->until_ms <= now)
-            continue;
-        if (o->op == NULL)
-            o->op = ban_op(s, -1);
-        const uint64_t age = now - at->made_ms;
-        ban_add(o->op,
-                &(struct shared_ban){
-                    .subject = at->subject, .kind = at->kind, .left_ms = at->until_ms - now},
-                &age);
-        o->op->own = at->number;
-        if (o->op->count == 4 * SHARED_OP_BANS)
-            offering_send(o);
-    }
-    offering_send(o);
+    if (op != NULL)
+        change_add(o->s, op, change);
 }
 
 void shared_bans_offer(struct shared *s, struct offering *o)
 {
-    offer_own(s, o);
-    if (o->lost)
-        return;
+    const struct shared_change *at, *next;
+
+    HASH_ITER(hh, s->bans.table, at, next) {
+        offer_change(o, at);
+    }
     s->ops->bans(s->arg, offer_ban, o);
     offering_send(o);
 }
 
+/* Changes are read again if the store has later ones, which may not have been taken while those of
+ * this gate were offered. A lift of all that is offered hides all changes. */
 void shared_bans_answered(struct shared *s, const struct shared_op *op,
                           const struct shared_reply *a)
 {
-    if (op->own > 0)
-        shared_changes_ack(&s->own, op->own);
-    /* A later change may be one that was not taken while that of this gate was pending. */
-    if (shared_reply_number(shared_reply_item(a, 0), 0) > 0)
-        s->known = -1;
+    bool hidden = shared_reply_number(shared_reply_item(a, 0), 0) > 0;
+
+    for (size_t i = 0; i < op->count; i += SHARED_BAN_FIELDS) {
+        shared_changes_ack(&s->bans, op->text[i], op->number);
+        hidden |= strcmp(op->text[i], "*") == 0;
+    }
+    s->again |= hidden;
 }
 
 /* ---- from the store ---- */
@@ -158,35 +173,64 @@ static bool field_number(const struct shared_reply *a, int64_t *out)
     return *end == '\0';
 }
 
-/* Applies a change of a ban: five fields from `at` on. Invalid changes are skipped. */
-static void take_change(struct shared *s, const struct shared_reply *list, size_t at)
+/* Reads the fields of a change from `at` on. Returns false if they are invalid. */
+static bool change_read(const struct shared_reply *list, size_t at, struct shared_ban *out,
+                        int64_t *made)
 {
-    int64_t number, left;
     const struct span subject = shared_reply_text(shared_reply_item(list, at + 1));
     const struct span by = shared_reply_text(shared_reply_item(list, at + 3));
-    struct shared_ban ban = {.subject = (const char *)subject.p, .by = (const char *)by.p};
+    int64_t left;
+
+    *out = (struct shared_ban){.subject = (const char *)subject.p, .by = (const char *)by.p};
+    if (subject.n == 0 || subject.n > SHARED_SUBJECT_MAX || strlen(out->subject) != subject.n ||
+        !kind_of(shared_reply_text(shared_reply_item(list, at + 2)), &out->kind) ||
+        !field_number(shared_reply_item(list, at + 4), &left) || left <= 0 ||
+        !field_number(shared_reply_item(list, at + 5), made) || *made < 0)
+        return false;
+    out->left_ms = left > LEFT_MAX_MS ? LEFT_MAX_MS : (uint64_t)left;
+    return true;
+}
+
+/* Applies the bans that are later than a lift of all, which has ended them. */
+static void apply_again(struct shared *s)
+{
+    const struct shared_change *at, *next;
+    const uint64_t now = shared_now(s);
+
+    HASH_ITER(hh, s->bans.table, at, next) {
+        if (at->kind != SHARED_LIFT && at->until_ms > now)
+            s->ops->on_ban(s->arg, &(struct shared_ban){.subject = at->subject,
+                                                        .kind = at->kind,
+                                                        .left_ms = at->until_ms - now,
+                                                        .by = s->c->gate});
+    }
+}
+
+/* Applies a change of a ban, unless this gate has a later one. Invalid changes are skipped. */
+static void take_change(struct shared *s, const struct shared_reply *list, size_t at)
+{
+    int64_t number, made;
+    struct shared_ban ban;
 
     if (!field_number(shared_reply_item(list, at), &number) || number <= s->known)
         return;
     s->known = number;
-    if (subject.n == 0 || subject.n > SHARED_SUBJECT_MAX || strlen(ban.subject) != subject.n ||
-        !kind_of(shared_reply_text(shared_reply_item(list, at + 2)), &ban.kind) ||
-        !field_number(shared_reply_item(list, at + 4), &left) || left <= 0)
+    if (!change_read(list, at, &ban, &made))
         return;
     if (ban.kind == SHARED_END || ban.kind == SHARED_ASK) {
         if (number <= s->ordered) /* taken already: the gate reads all changes again */
             return;
         s->ordered = number;
-    } else if (shared_changes_pending(&s->own, ban.subject)) {
-        return; /* another gate may offer its copy of a ban before the store has the lift */
+    } else if (!shared_changes_take(&s->bans, ban.subject, ban.kind, (uint64_t)made,
+                                    shared_now(s) + ban.left_ms)) {
+        return;
     }
-    if (strcmp(ban.by, s->c->gate) != 0)
-        shared_changes_replaced(&s->own, ban.subject);
-    ban.left_ms = left > LEFT_MAX_MS ? LEFT_MAX_MS : (uint64_t)left;
     if (ban.kind == SHARED_ASK)
         shared_inquiries_take(s, &ban);
     else
         s->ops->on_ban(s->arg, &ban);
+    if (strcmp(ban.subject, "*") == 0)
+        apply_again(s);
 }
 
 bool shared_bans_take(struct shared *s, const struct shared_reply *changes)
@@ -197,9 +241,4 @@ bool shared_bans_take(struct shared *s, const struct shared_reply *changes)
     for (size_t i = 0; i + FIELDS <= n; i += FIELDS)
         take_change(s, changes, i);
     return n >= (size_t)SHARED_CHANGES_MAX * FIELDS && s->known > before;
-}
-
-void shared_bans_fini(struct shared *s)
-{
-    shared_changes_fini(&s->own);
 }

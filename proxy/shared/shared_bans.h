@@ -16,6 +16,4 @@ void shared_bans_offer(struct shared *s, struct offering *o);
 void shared_bans_answered(struct shared *s, const struct shared_op *op,
                           const struct shared_reply *a);
 
-void shared_bans_fini(struct shared *s);
-
 #endif

@@ -14,12 +14,16 @@ void shared_beat(struct shared *s)
 
     if (s->beating || !shared_link_ready(&s->link))
         return;
-    shared_changes_sweep(&s->own, shared_now(s));
+    shared_changes_sweep(&s->bans, shared_now(s));
     s->ops->describe(s->arg, info);
     struct shared_op *op = shared_op_new(SHARED_BEAT);
     shared_op_add(op, info);
+    if (s->again)
+        s->known = -1;
+    s->again = false;
     op->epoch = insist_alloc(strdup(s->epoch));
     op->known = s->known;
+    s->beat_us = uv_hrtime() / 1000;
     s->beating = shared_give(s, op);
 }
 
@@ -56,7 +60,7 @@ static void take_epoch(struct shared *s, struct span epoch)
     s->epoch[epoch.n] = '\0';
     s->known = s->ordered = -1;
     s->offer = true;
-    shared_changes_lost(&s->own);
+    shared_changes_lost(&s->bans);
 }
 
 static void store_failed(struct shared *s, struct span error)
@@ -68,8 +72,8 @@ static void store_failed(struct shared *s, struct span error)
     shared_link_drop(&s->link, why);
 }
 
-/* Sends the store all counts, pending lifts, and all bans that it may have lost. Commands that the
- * link refuses are built again after the next beat. */
+/* Sends the store all counts, and all bans that it may have lost. Commands that the link refuses
+ * are rebuilt after the next beat. */
 static void offer_all(struct shared *s)
 {
     struct offering o = {.s = s};
@@ -88,11 +92,12 @@ void shared_beat_answered(struct shared *s, const struct shared_reply *a)
 {
     const int64_t fresh = shared_reply_number(shared_reply_item(a, 0), -1);
     const struct span epoch = shared_reply_text(shared_reply_item(a, 1));
+    const int64_t now = shared_reply_number(shared_reply_item(a, 4), -1);
 
     s->beating = false;
     if (a == NULL)
         return;
-    if (fresh < 0 || epoch.n == 0) {
+    if (fresh < 0 || epoch.n == 0 || now < 0) {
         const struct span error = shared_reply_error(a);
         store_failed(s, error.n > 0 ? error : span_str("an answer of an unexpected form"));
         return;
@@ -100,6 +105,7 @@ void shared_beat_answered(struct shared *s, const struct shared_reply *a)
     if (!s->state.up)
         shared_report(s, NULL);
     shared_link_works(&s->link);
+    shared_clock_take(&s->clock, s->beat_us, uv_hrtime() / 1000, (uint64_t)now);
     s->offer |= fresh == 1;
     take_epoch(s, epoch);
     take_gates(s, shared_reply_item(a, 2));

@@ -1,9 +1,12 @@
-/* shared_changes: the changes of bans that this gate has made: a list in their order, with the last
- * one of each subject, which knows the time of the change. The store needs it after it has lost its
- * content: another gate may offer a ban that this gate has lifted, or repeat a lift that is older
- * than a ban of this gate, and the later change must win. A change is in the list until its end, or
- * until another gate changes the subject. Beyond SHARED_CHANGES_OWN the oldest is dropped,
- * acknowledged ones first. Not thread-safe. */
+/* shared_changes: the last change of each subject of a ban: a ban, or a lift. Every gate has all of
+ * them, and the store is how they reach each other: a gate offers its changes again after each new
+ * connection, so a store that has lost some of them gets them back. Of two changes of a subject the
+ * later one wins, whatever the order in which they arrive; their times are those of the clock of
+ * the store. Not thread-safe.
+ *
+ * A gate knows the clock of the store only with the error of one round trip, so the store sets the
+ * time of a new change: not later than its own time, and later than the change that the gate has
+ * replaced (`floor`), which alone counts if a store with another clock takes over. */
 #ifndef SSTPGATE_SHARED_SHARED_CHANGES_H
 #define SSTPGATE_SHARED_SHARED_CHANGES_H
 
@@ -11,47 +14,60 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/insist.h"
+#include "base/siphash.h"
 #include "shared/shared.h"
 
-enum { SHARED_CHANGES_OWN = 1024 };
+#ifndef uthash_fatal
+#define uthash_fatal(msg) insist_failed(msg, __FILE__, __LINE__)
+#endif
+#include <uthash.h>
+
+/* The most changes that are kept, as many as in the store. Beyond it, the oldest is dropped. */
+enum { SHARED_CHANGES_KEPT = 128 * 1024 };
 
 struct shared_change {
-    struct shared_change *prev, *next;
-    char *subject;
+    UT_hash_handle hh;
     enum shared_ban_kind kind;
-    uint64_t made_ms, until_ms; /* the end of the ban, or of the lift */
-    uint64_t number;            /* grows with each change */
-    bool acked;                 /* the store has it */
+    bool offer;        /* the store may not have it */
+    uint64_t number;   /* of a change by this gate, in their order; 0: of another gate */
+    uint64_t made_us;  /* of a change by this gate: when it was made, by the clock of this gate */
+    uint64_t until_ms; /* the end of the ban, or of the lift, by the clock of this gate */
+    uint64_t stamp;    /* when it was made, microseconds by the clock of the store; 0: not known */
+    uint64_t floor;    /* the least stamp that it may get */
+    char subject[];
 };
 
-/* All zeros: empty. */
 struct shared_changes {
-    struct shared_change *first;
-    size_t count;
-    uint64_t number; /* of the last one */
+    struct shared_change *table; /* in the order of the changes */
+    struct siphash_key key;      /* users and addresses choose the subjects */
+    uint64_t number;             /* of the last change by this gate */
 };
 
-/* Adds a change behind all others. It replaces that of its subject; a lift of all (the subject `*`)
- * replaces all. Returns its number. */
-uint64_t shared_changes_add(struct shared_changes *c, const char *subject,
-                            enum shared_ban_kind kind, uint64_t now_ms, uint64_t left_ms);
+void shared_changes_init(struct shared_changes *c);
+void shared_changes_fini(struct shared_changes *c);
 
-/* Returns whether a change of the subject, or of all, waits for the acknowledgement of the store.
- * Until then, what the store says about the subject is older. */
-bool shared_changes_pending(const struct shared_changes *c, const char *subject);
+/* Returns the change of a subject. NULL: none is known. Valid until the next call. */
+struct shared_change *shared_changes_find(const struct shared_changes *c, const char *subject);
 
-/* The store has all changes up to this number. */
-void shared_changes_ack(struct shared_changes *c, uint64_t number);
+/* Adds a change by this gate, which is offered until it is acknowledged. It replaces that of its
+ * subject; a lift of all (the subject `*`) replaces all. */
+const struct shared_change *shared_changes_make(struct shared_changes *c, const char *subject,
+                                                enum shared_ban_kind kind, uint64_t made_us,
+                                                uint64_t left_ms);
 
-/* Another gate has changed the subject after the store had the changes of this gate. */
-void shared_changes_replaced(struct shared_changes *c, const char *subject);
+/* Takes a change from the store. A lift of all replaces those that are not later. Returns false if
+ * the known change is the same one, which the store has then, or a later one. */
+bool shared_changes_take(struct shared_changes *c, const char *subject, enum shared_ban_kind kind,
+                         uint64_t stamp, uint64_t until_ms);
 
-/* The store has lost its content: all changes wait again. */
+/* The store has the change of the subject, or a later one, unless it was made after `number`. */
+void shared_changes_ack(struct shared_changes *c, const char *subject, uint64_t number);
+
+/* The store may have lost its content: all changes are offered again. */
 void shared_changes_lost(struct shared_changes *c);
 
 /* Removes the changes that have ended. */
 void shared_changes_sweep(struct shared_changes *c, uint64_t now_ms);
-
-void shared_changes_fini(struct shared_changes *c);
 
 #endif

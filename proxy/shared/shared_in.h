@@ -15,6 +15,7 @@
 #include "net/worker.h"
 #include "shared/shared.h"
 #include "shared/shared_changes.h"
+#include "shared/shared_clock.h"
 #include "shared/shared_counts.h"
 #include "shared/shared_link.h"
 #include "shared/shared_op.h"
@@ -24,7 +25,8 @@ struct letter {
     struct shared *s;
     struct shared_op *op;
     char *subject;
-    uint64_t left_ms; /* of a ban */
+    enum shared_ban_kind kind;
+    uint64_t made_us, left_ms; /* of a ban */
 };
 
 struct shared {
@@ -50,11 +52,14 @@ struct shared {
     size_t seek_count;
 
     bool beating;              /* a BEAT waits for its answer */
+    uint64_t beat_us;          /* when it was sent */
+    struct shared_clock clock; /* of the store */
     bool offer;                /* the store may have lost counts and bans of this gate */
     char epoch[128];           /* of the store, at the last BEAT; "": none yet */
     int64_t known;             /* the last change of a ban that was taken */
+    bool again;                /* the next BEAT reads all changes of bans */
     int64_t ordered;           /* the last order of another gate that was taken */
-    struct shared_changes own; /* changes of bans by this gate */
+    struct shared_changes bans;
     struct {
         char *gate, *info;
     } gate[SHARED_GATES_MAX];

@@ -114,12 +114,7 @@ static const char *send_question(struct shared_inquiry *q)
     if (n < 0 || (size_t)n >= sizeof subject)
         return "the question is too long";
     struct shared_op *op = shared_op_new(SHARED_BAN);
-    op->known = -1;
-    op->epoch = insist_alloc(strdup(""));
-    shared_op_add(op, subject);
-    shared_op_add(op, SHARED_ASK_WORD);
-    shared_op_add_number(op, SHARED_QUESTION_MS);
-    shared_op_add_number(op, 0);
+    shared_op_add_change(op, subject, SHARED_ASK_WORD, SHARED_QUESTION_MS, 0, 0);
     return shared_give(s, op) ? NULL : "the store takes no more commands";
 }
 

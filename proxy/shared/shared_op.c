@@ -26,13 +26,20 @@ struct shared_op *shared_op_new(enum shared_script script)
     return op;
 }
 
+void shared_op_clear(struct shared_op *op)
+{
+    for (size_t i = 0; i < op->count; i++)
+        free(op->text[i]);
+    free(op->text);
+    op->text = NULL;
+    op->count = 0;
+}
+
 void shared_op_free(struct shared_op *op)
 {
     if (op == NULL)
         return;
-    for (size_t i = 0; i < op->count; i++)
-        free(op->text[i]);
-    free(op->text);
+    shared_op_clear(op);
     free(op->epoch);
     free(op);
 }
@@ -52,6 +59,16 @@ void shared_op_add_number(struct shared_op *op, uint64_t n)
 
     snprintf(text, sizeof text, "%" PRIu64, n);
     shared_op_add(op, text);
+}
+
+void shared_op_add_change(struct shared_op *op, const char *subject, const char *kind,
+                          uint64_t left_ms, uint64_t made, uint64_t floor)
+{
+    shared_op_add(op, subject);
+    shared_op_add(op, kind);
+    shared_op_add_number(op, left_ms);
+    shared_op_add_number(op, made);
+    shared_op_add_number(op, floor);
 }
 
 static void put(struct args *a, const char *text)
@@ -146,13 +163,9 @@ bool shared_op_send(struct shared_op *op, struct shared_link *link,
     case SHARED_ENTER: put_enter(a, op, counts); break;
     case SHARED_COUNT: put_counts(a, op, counts); break;
     case SHARED_POINTS: put_points(a, op); break;
-    case SHARED_BAN:
-        put(a, op->epoch);
-        put_number(a, op->known);
-        put_texts(a, op);
-        break;
     case SHARED_PUSH: put_page(a, op); break;
     case SHARED_PULL: put_range(a, op); break;
+    case SHARED_BAN:
     case SHARED_PUT:
     case SHARED_FETCH: put_texts(a, op); break;
     case SHARED_SCRIPTS: INSIST(false);

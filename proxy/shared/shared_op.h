@@ -16,15 +16,15 @@ struct shared_ask;
 struct shared_inquiry;
 
 /* The most texts, subjects and bans of one command; a longer list becomes several commands. */
-enum { SHARED_OP_TEXTS = 300, SHARED_OP_SUBJECTS = 100, SHARED_OP_BANS = 75 };
+enum { SHARED_OP_TEXTS = 300, SHARED_OP_SUBJECTS = 100, SHARED_OP_BANS = 60 };
 
 struct shared_op {
     enum shared_script script;
     bool as_text;
     struct shared_ask *ask;         /* the question that waits for the answer; NULL: none */
     struct shared_inquiry *inquiry; /* PULL: gets the pages; NULL: its time was over */
-    /* ENTER: the subject and the bucket; COUNT: subjects; POINTS: the network; BAN: subject, kind
-     * and time left and age of each; BEAT: the description of the gate; PULL: the ID; PUSH: the ID
+    /* ENTER: the subject and the bucket; COUNT: subjects; POINTS: the network; BAN: the
+     * SHARED_BAN_FIELDS of each; BEAT: the description of the gate; PULL: the ID; PUSH: the ID
      * and all pages; PUT: the time, name and text of each; FETCH: names */
     char **text;
     size_t count;
@@ -33,15 +33,20 @@ struct shared_op {
     uint64_t step_us;         /* ENTER */
     unsigned points, least;   /* POINTS; least: ban-points */
     uint64_t slot_ms, ban_ms; /* POINTS */
-    int64_t known;            /* BAN, BEAT: see shared_scripts.h; PULL: FROM; PUSH: the page */
-    char *epoch;              /* BAN, BEAT */
-    uint64_t own;             /* BAN: the last change of this gate in it; 0: none */
+    int64_t known;            /* BEAT: see shared_scripts.h; PULL: FROM; PUSH: the page */
+    char *epoch;              /* BEAT */
+    uint64_t number;          /* BAN: the last change of this gate when the command was built */
 };
 
 struct shared_op *shared_op_new(enum shared_script script);
 void shared_op_free(struct shared_op *op); /* NULL: no-op */
 void shared_op_add(struct shared_op *op, const char *text);
 void shared_op_add_number(struct shared_op *op, uint64_t n);
+void shared_op_clear(struct shared_op *op); /* removes all texts */
+
+/* Adds a change to a BAN, whose arguments are described there (shared_scripts.h). */
+void shared_op_add_change(struct shared_op *op, const char *subject, const char *kind,
+                          uint64_t left_ms, uint64_t made, uint64_t floor);
 
 /* Returns whether the page of a PUSH is the last one. */
 bool shared_op_is_last_page(const struct shared_op *op);

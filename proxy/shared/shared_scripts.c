@@ -3,43 +3,39 @@
 #define NOW                                                                                        \
     "local t = redis.call('TIME')\n"                                                               \
     "local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"                                          \
+    "local us = t[1] * 1000000 + t[2]\n"                                                           \
     "local P, me = ARGV[1], ARGV[2]\n"                                                             \
     "local function int(x) return string.format('%.0f', x) end\n"
 
 /* Writes a change of a ban, and removes up to 16 expired ones, so that expired changes do not
- * accumulate. A lift of all removes the older changes, and the later ones get new numbers, because
- * gates apply changes in the order of their numbers; orders and questions stay as they are. */
+ * accumulate. A lift of all removes the earlier changes; orders and questions stay as they are. */
 #define BAN                                                                                        \
     "local function order(s) return string.find(s, '^[eq]:') end\n"                                \
+    "local function stamp(s) return tonumber(redis.call('ZSCORE', P .. 'b:a', s)) end\n"           \
     "local function drop(s)\n"                                                                     \
     "  redis.call('ZREM', P .. 'b:l', s) redis.call('ZREM', P .. 'b:u', s)\n"                      \
     "  redis.call('ZREM', P .. 'b:a', s) redis.call('HDEL', P .. 'b:v', s)\n"                      \
     "end\n"                                                                                        \
-    "local function number(s)\n"                                                                   \
-    "  redis.call('ZADD', P .. 'b:l', int(redis.call('HINCRBY', P .. 'b:m', 'n', 1)), s)\n"        \
-    "end\n"                                                                                        \
-    "local function clear(made)\n"                                                                 \
-    "  local later = redis.call('ZRANGEBYSCORE', P .. 'b:a', '(' .. int(made), '+inf')\n"          \
-    "  if #later == 0 then\n"                                                                      \
+    "local function clear(at)\n"                                                                   \
+    "  if redis.call('ZCOUNT', P .. 'b:a', '(' .. int(at), '+inf') == 0 then\n"                    \
     "    redis.call('DEL', P .. 'b:l', P .. 'b:u', P .. 'b:a', P .. 'b:v')\n"                      \
-    "    return later\n"                                                                           \
+    "    return\n"                                                                                 \
     "  end\n"                                                                                      \
-    "  for _, s in ipairs(redis.call('ZRANGEBYSCORE', P .. 'b:a', '-inf', int(made))) do drop(s) " \
+    "  for _, s in ipairs(redis.call('ZRANGEBYSCORE', P .. 'b:a', '-inf', int(at))) do drop(s) "   \
     "end\n"                                                                                        \
-    "  return later\n"                                                                             \
     "end\n"                                                                                        \
-    "local function ban(subject, kind, by, left, made)\n"                                          \
-    "  local later = subject == '*' and clear(made) or {}\n"                                       \
+    "local function ban(subject, kind, by, left, at)\n"                                            \
+    "  if subject == '*' then clear(at) end\n"                                                     \
     "  local old = redis.call('ZRANGEBYSCORE', P .. 'b:u', '-inf', int(now), 'LIMIT', 0, 16)\n"    \
     "  for _, s in ipairs(old) do drop(s) end\n"                                                   \
     "  if redis.call('ZCARD', P .. 'b:l') >= 131072 then\n"                                        \
     "    drop(redis.call('ZRANGE', P .. 'b:l', 0, 0)[1])\n"                                        \
     "  end\n"                                                                                      \
-    "  number(subject)\n"                                                                          \
+    "  local n = redis.call('HINCRBY', P .. 'b:m', 'n', 1)\n"                                      \
+    "  redis.call('ZADD', P .. 'b:l', int(n), subject)\n"                                          \
     "  redis.call('ZADD', P .. 'b:u', int(now + left), subject)\n"                                 \
-    "  redis.call('ZADD', P .. 'b:a', int(made), subject)\n"                                       \
+    "  redis.call('ZADD', P .. 'b:a', int(at), subject)\n"                                         \
     "  redis.call('HSET', P .. 'b:v', subject, kind .. ' ' .. by)\n"                               \
-    "  for _, s in ipairs(later) do if not order(s) then number(s) end end\n"                      \
     "end\n"
 
 const char *const shared_script_text[SHARED_SCRIPTS] = {
@@ -69,11 +65,12 @@ const char *const shared_script_text[SHARED_SCRIPTS] = {
     "  local v = redis.call('HGET', P .. 'b:v', list[i]) or ''\n"
     "  local kind, by = string.match(v, '^(%a+) (.*)$')\n"
     "  local left = (tonumber(redis.call('ZSCORE', P .. 'b:u', list[i])) or 0) - now\n"
-    "  for _, x in ipairs({int(list[i + 1]), list[i], kind or '-', by or '-', int(left)}) do\n"
+    "  local at = int(tonumber(redis.call('ZSCORE', P .. 'b:a', list[i])) or 0)\n"
+    "  for _, x in ipairs({int(list[i + 1]), list[i], kind or '-', by or '-', int(left), at}) do\n"
     "    changes[#changes + 1] = x\n"
     "  end\n"
     "end\n"
-    "return {fresh, epoch, gates, changes}\n",
+    "return {fresh, epoch, gates, changes, us}\n",
 
     [SHARED_ENTER] = NOW
     "local subject, total, max = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])\n"
@@ -88,7 +85,7 @@ const char *const shared_script_text[SHARED_SCRIPTS] = {
     "end\n"
     "local count, step = tonumber(ARGV[8]), tonumber(ARGV[9])\n"
     "if count > 0 then\n"
-    "  local key, us = P .. 'r:' .. ARGV[7], t[1] * 1000000 + t[2]\n"
+    "  local key = P .. 'r:' .. ARGV[7]\n"
     "  local full = math.max(tonumber(redis.call('GET', key)) or 0, us)\n"
     "  if full > us + step * (count - 1) then return {2} end\n"
     "  full = full + step\n"
@@ -127,34 +124,27 @@ const char *const shared_script_text[SHARED_SCRIPTS] = {
                 "redis.call('PEXPIRE', key, int(slot_ms * 9))\n"
                 "if sum < tonumber(ARGV[6]) then return {0} end\n"
                 "redis.call('DEL', key)\n"
-                "ban(subject, 'points', '-', tonumber(ARGV[7]), now)\n"
+                "local later = math.max(stamp(subject) or 0, stamp('*') or 0) + 1\n"
+                "ban(subject, 'points', '-', tonumber(ARGV[7]), math.max(us, later))\n"
                 "return {1}\n",
 
     [SHARED_BAN] = NOW BAN
-    "local known, same = tonumber(ARGV[4]), redis.call('HGET', P .. 'b:m', 'e') == ARGV[3]\n"
     "local skipped = 0\n"
-    "for i = 5, #ARGV, 4 do\n"
+    "for i = 3, #ARGV, 5 do\n"
     "  local subject, kind, left = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])\n"
-    "  local age, skip = tonumber(ARGV[i + 3]), false\n"
-    "  local made = tonumber(redis.call('ZSCORE', P .. 'b:a', subject)) or 0\n"
-    "  if age then\n"
-    "    local all = tonumber(redis.call('ZSCORE', P .. 'b:a', '*')) or 0\n"
-    "    skip = math.max(made, all) > now - age and not order(subject)\n"
-    "    made = order(subject) and 9e15 or now - age\n"
-    "    if skip then skipped = skipped + 1 end\n"
+    "  local at = math.max(math.min(us, tonumber(ARGV[i + 3])), tonumber(ARGV[i + 4]))\n"
+    "  local old, all = stamp(subject), stamp('*') or -1\n"
+    "  local v = redis.call('HGET', P .. 'b:v', subject) or ''\n"
+    "  if order(subject) then\n"
+    "    ban(subject, kind, me, left, 9e15)\n"
+    "  elseif (old or -1) > at or all > at or\n"
+    "      old == at and string.sub(v, 1, #kind + 1) == kind .. ' ' then\n"
+    "    skipped = skipped + 1\n"
     "  else\n"
-    "    local at = math.max(tonumber(redis.call('ZSCORE', P .. 'b:l', subject)) or 0,\n"
-    "      tonumber(redis.call('ZSCORE', P .. 'b:l', '*')) or 0)\n"
-    "    local ends = tonumber(redis.call('ZSCORE', P .. 'b:u', subject)) or 0\n"
-    "    local v = redis.call('HGET', P .. 'b:v', subject) or ''\n"
-    "    skip = at > 0 and ((not same) or at > known or\n"
-    "      (string.sub(v, 1, #kind + 1) == kind .. ' ' and ends >= now + left - 2000))\n"
-    "  end\n"
-    "  if not skip then\n"
     "    if string.sub(subject, 1, 2) == 'n:' then\n"
     "      redis.call('DEL', P .. 'p:' .. string.sub(subject, 3))\n"
     "    end\n"
-    "    ban(subject, kind, me, left, made)\n"
+    "    ban(subject, kind, me, left, at)\n"
     "  end\n"
     "end\n"
     "return {skipped}\n",

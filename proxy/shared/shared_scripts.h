@@ -9,7 +9,7 @@
  *   P b:m         hash        e: the epoch of the store's content; n: the number of the last change
  *   P b:l         sorted set  the bans, by the number of their last change
  *   P b:u         sorted set  the bans, by their end
- *   P b:a         sorted set  the bans, by the time of their last change; 0: not known
+ *   P b:a         sorted set  the bans, by their stamp: the time of their last change; 0: not known
  *   P b:v         hash        the bans: KIND GATE
  *   P v:ID        list        the answers to a question: GATE, PAGE, ...; for some seconds
  *   P k:NAME      string      the sealed outcome of a login at RADIUS
@@ -24,8 +24,8 @@
 
 enum shared_script {
     /* P GATE INFO LEASE EPOCH SINCE -> [fresh, epoch, [GATE, INFO, ...], [NUMBER, SUBJECT, KIND,
-     * GATE, LEFT, ...]]: renews the lease. fresh 1: the store has none of this gate's counts. The
-     * changes of bans after number SINCE of EPOCH, at most SHARED_CHANGES_MAX. */
+     * GATE, LEFT, STAMP, ...], TIME]: renews the lease. fresh 1: the store has none of this gate's
+     * counts. The changes of bans after number SINCE of EPOCH, at most SHARED_CHANGES_MAX. */
     SHARED_BEAT,
     /* P GATE SUBJECT MINE MAX LEASE NET COUNT STEP -> [0 counted, 1 too many, 2 too fast]: MINE is
      * the gate's count with the new one, MAX 0: no limit; COUNT 0: no rate, STEP in microseconds */
@@ -34,10 +34,10 @@ enum shared_script {
     SHARED_COUNT,
     /* P GATE NET POINTS SLOT BAN_POINTS BAN_TIME -> [1 banned or 0] */
     SHARED_POINTS,
-    /* P GATE EPOCH KNOWN SUBJECT KIND LEFT AGE ... -> [skipped]: bans and lifts. AGE: how long ago
-     * the change was made; a later change of the subject is kept, and counted as skipped. AGE `-`:
-     * a copy of a ban, which is written only where the store has no later change than number KNOWN
-     * of EPOCH, and no such ban */
+    /* P GATE SUBJECT KIND LEFT MADE FLOOR ... -> [skipped]: changes of bans. MADE, microseconds: at
+     * least when the change was made; 0: not known, which any other change of the subject precedes.
+     * The stamp is MADE, but not later than now, unless FLOOR is. A change that is not later than
+     * that in the store is skipped. */
     SHARED_BAN,
     /* P GATE ID FLAG PAGE MAX TIME -> [1, or 0: the list is full]: appends a page to the answers;
      * FLAG `.`: the last one of the gate, `+`: not */
@@ -52,7 +52,7 @@ enum shared_script {
     SHARED_SCRIPTS,
 };
 
-enum { SHARED_CHANGES_MAX = 256 };
+enum { SHARED_CHANGES_MAX = 256, SHARED_BAN_FIELDS = 5 };
 
 extern const char *const shared_script_text[SHARED_SCRIPTS];
 

@@ -35,7 +35,8 @@ static void on_ready(void *arg)
 {
     struct shared *s = arg;
 
-    s->offer = true;
+    s->offer = s->again = true;
+    shared_changes_lost(&s->bans);
     shared_beat(s);
 }
 
@@ -61,7 +62,8 @@ static void log_error(struct shared *s, struct span error)
     log_end(&l);
 }
 
-/* Sends a command again, with its script, which the store has forgotten. */
+/* Sends a command again, with its script, which the store has forgotten. A list of all counts is
+ * sent without them, and offered again, because it would remove counts that were sent after it. */
 static bool sent_again(struct shared *s, struct shared_op *op, struct span error)
 {
     const struct span noscript = span_str("NOSCRIPT");
@@ -69,6 +71,10 @@ static bool sent_again(struct shared *s, struct shared_op *op, struct span error
     if (op->as_text || error.n < noscript.n || memcmp(error.p, noscript.p, noscript.n) != 0)
         return false;
     op->as_text = true;
+    if (op->script == SHARED_COUNT && op->count > 0 && strcmp(op->text[0], "*") == 0) {
+        s->offer = true;
+        shared_op_clear(op);
+    }
     return shared_op_send(op, &s->link, s->c, &s->counts);
 }
 
@@ -179,6 +185,7 @@ struct shared *shared_new(const struct shared_settings *settings, const struct s
     s->known = -1;
     s->offer = true;
     worker_init(&s->worker, INDEX, on_sweep, s);
+    shared_changes_init(&s->bans);
     shared_asks_init(s);
     shared_entries_init(s);
     shared_link_init(&s->link, &s->worker, &settings->link, &ops_of_link, s);
@@ -233,7 +240,7 @@ void shared_free(struct shared *s)
         return;
     shared_asks_fini(s);
     shared_entries_fini(s);
-    shared_bans_fini(s);
+    shared_changes_fini(&s->bans);
     shared_beat_clear(s);
     shared_link_fini(&s->link);
     worker_fini(&s->worker);

@@ -297,7 +297,7 @@ class Liar:
         if words[0] in (b"EVAL", b"EVALSHA"):
             self.mine = words[4]
             if words[5].startswith(b"name="):
-                return [1, "epoch", [self.mine, words[5], self.other, "name=liar tunnels=3 state=serving"], []]
+                return [1, "epoch", [self.mine, words[5], self.other, "name=liar tunnels=3 state=serving"], [], 1]
             if words[1] == b"l" * 40:
                 first, last = int(words[6]), int(words[7])
                 return self.items[first:last + 1] if isinstance(self.items, list) else self.items

@@ -8,126 +8,206 @@
 
 #include "shared/shared_changes.h"
 
-enum { NOW = 1000, HOUR = 3600 * 1000 };
+enum { HOUR = 3600 * 1000 };
 
-/* Writes the list as "subject kind" with a `.` behind acknowledged changes. */
+/* Writes the changes in their order as "SUBJECT KIND", with a `?` behind those that are offered. */
 static const char *list(const struct shared_changes *c)
 {
     static char text[256];
-    const struct shared_change *at;
+    const struct shared_change *at, *next;
 
     text[0] = '\0';
-    for (at = c->first; at != NULL; at = at->next) {
+    HASH_ITER(hh, c->table, at, next) {
         const size_t used = strlen(text);
-        snprintf(text + used, sizeof text - used, "%s %s%s ", at->subject,
-                 at->kind == SHARED_LIFT ? "lift" : "ban", at->acked ? "." : "");
+        snprintf(text + used, sizeof text - used, "%s%s %s%s", used > 0 ? ", " : "", at->subject,
+                 at->kind == SHARED_LIFT ? "lift" : "ban", at->offer ? "?" : "");
     }
     return text;
 }
 
-/* The last change of a subject is the one that is kept, behind the changes before it. */
-static void the_last_change_counts(void **state)
+static uint64_t make(struct shared_changes *c, const char *subject, enum shared_ban_kind kind)
 {
-    (void)state;
-    struct shared_changes c = {0};
-
-    assert_int_equal(shared_changes_add(&c, "u:a", SHARED_LIFT, NOW, HOUR), 1);
-    assert_int_equal(shared_changes_add(&c, "u:b", SHARED_MANUAL, NOW, HOUR), 2);
-    assert_int_equal(shared_changes_add(&c, "u:a", SHARED_MANUAL, NOW + 5, HOUR), 3);
-    assert_string_equal(list(&c), "u:b ban u:a ban ");
-    assert_int_equal(c.first->next->made_ms, NOW + 5);
-    assert_int_equal(shared_changes_add(&c, "*", SHARED_LIFT, NOW, HOUR), 4);
-    assert_int_equal(shared_changes_add(&c, "u:b", SHARED_BY_POINTS, NOW, HOUR), 5);
-    assert_string_equal(list(&c), "* lift u:b ban ");
-    assert_int_equal(c.count, 2);
-    shared_changes_fini(&c);
+    return shared_changes_make(c, subject, kind, 1000000, HOUR)->number;
 }
 
-/* What waits for the store is newer than what the store says. */
-static void pending_changes(void **state)
+static bool take(struct shared_changes *c, const char *subject, enum shared_ban_kind kind,
+                 uint64_t stamp)
 {
-    (void)state;
-    struct shared_changes c = {0};
-
-    assert_false(shared_changes_pending(&c, "u:a"));
-    (void)shared_changes_add(&c, "u:a", SHARED_LIFT, NOW, HOUR);
-    const uint64_t second = shared_changes_add(&c, "u:b", SHARED_MANUAL, NOW, HOUR);
-    (void)shared_changes_add(&c, "u:c", SHARED_LIFT, NOW, HOUR);
-    shared_changes_ack(&c, second);
-    assert_string_equal(list(&c), "u:a lift. u:b ban. u:c lift ");
-    assert_false(shared_changes_pending(&c, "u:a"));
-    assert_true(shared_changes_pending(&c, "u:c"));
-    assert_false(shared_changes_pending(&c, "*"));
-    shared_changes_lost(&c);
-    assert_true(shared_changes_pending(&c, "u:a"));
-    (void)shared_changes_add(&c, "*", SHARED_LIFT, NOW, HOUR);
-    assert_true(shared_changes_pending(&c, "u:z"));
-    assert_true(shared_changes_pending(&c, "*"));
-    shared_changes_fini(&c);
+    return shared_changes_take(c, subject, kind, stamp, HOUR);
 }
 
-/* A change of another gate ends those that the store had before. */
-static void replaced_changes(void **state)
+static int setup(void **state)
 {
-    (void)state;
-    struct shared_changes c = {0};
+    static struct shared_changes c;
 
-    const uint64_t first = shared_changes_add(&c, "u:a", SHARED_LIFT, NOW, HOUR);
-    (void)shared_changes_add(&c, "u:b", SHARED_LIFT, NOW, HOUR);
-    shared_changes_replaced(&c, "u:a");
-    assert_int_equal(c.count, 2);
-    shared_changes_ack(&c, first);
-    shared_changes_replaced(&c, "u:b");
-    shared_changes_replaced(&c, "u:a");
-    assert_string_equal(list(&c), "u:b lift ");
-    (void)shared_changes_add(&c, "u:c", SHARED_MANUAL, NOW, HOUR);
-    shared_changes_ack(&c, first + 1);
-    shared_changes_replaced(&c, "*");
-    assert_string_equal(list(&c), "u:c ban ");
-    shared_changes_fini(&c);
+    shared_changes_init(&c);
+    *state = &c;
+    return 0;
 }
 
-static void ended_changes(void **state)
+static int teardown(void **state)
 {
-    (void)state;
-    struct shared_changes c = {0};
-
-    (void)shared_changes_add(&c, "u:a", SHARED_MANUAL, NOW, 100);
-    (void)shared_changes_add(&c, "u:b", SHARED_MANUAL, NOW, 101);
-    shared_changes_sweep(&c, NOW + 100);
-    assert_string_equal(list(&c), "u:b ban ");
-    shared_changes_fini(&c);
+    shared_changes_fini(*state);
+    return 0;
 }
 
-/* The oldest acknowledged change is dropped first, then the oldest one. */
-static void a_full_list(void **state)
+static void the_last_change_of_a_subject_stays(void **state)
 {
-    (void)state;
-    struct shared_changes c = {0};
+    struct shared_changes *c = *state;
+
+    assert_int_equal(make(c, "u:a", SHARED_LIFT), 1);
+    assert_int_equal(make(c, "u:b", SHARED_MANUAL), 2);
+    assert_int_equal(make(c, "u:a", SHARED_MANUAL), 3);
+    assert_string_equal(list(c), "u:b ban?, u:a ban?");
+    const struct shared_change *a = shared_changes_find(c, "u:a");
+    assert_int_equal(a->made_us, 1000000);
+    assert_int_equal(a->until_ms, 1000 + HOUR);
+    assert_int_equal(a->stamp, 0);
+    assert_null(shared_changes_find(c, "u:c"));
+    make(c, "*", SHARED_LIFT);
+    make(c, "u:b", SHARED_BY_POINTS);
+    assert_string_equal(list(c), "* lift?, u:b ban?");
+}
+
+static void an_acknowledged_change_is_not_offered(void **state)
+{
+    struct shared_changes *c = *state;
+    const uint64_t first = make(c, "u:a", SHARED_LIFT);
+
+    make(c, "u:b", SHARED_MANUAL);
+    shared_changes_ack(c, "u:a", first);
+    shared_changes_ack(c, "u:b", first); /* of the change before it */
+    shared_changes_ack(c, "u:c", first);
+    assert_string_equal(list(c), "u:a lift, u:b ban?");
+    shared_changes_lost(c);
+    assert_string_equal(list(c), "u:a lift?, u:b ban?");
+}
+
+/* The later change wins, whatever the order of their arrival. */
+static void an_earlier_change_is_not_taken(void **state)
+{
+    struct shared_changes *c = *state;
+
+    assert_true(take(c, "u:a", SHARED_MANUAL, 50));
+    assert_false(take(c, "u:a", SHARED_LIFT, 49));
+    assert_true(take(c, "u:a", SHARED_LIFT, 51));
+    assert_true(take(c, "u:a", SHARED_MANUAL, 51)); /* the store has decided */
+    assert_string_equal(list(c), "u:a ban");
+    assert_false(take(c, "u:a", SHARED_MANUAL, 51)); /* the same */
+}
+
+/* The store may have lost a change, and have an older one instead. */
+static void a_lost_change_is_offered_until_the_store_has_it(void **state)
+{
+    struct shared_changes *c = *state;
+
+    take(c, "u:a", SHARED_LIFT, 50);
+    shared_changes_lost(c);
+    assert_false(take(c, "u:a", SHARED_MANUAL, 40));
+    assert_string_equal(list(c), "u:a lift?");
+    assert_false(take(c, "u:a", SHARED_LIFT, 50));
+    assert_string_equal(list(c), "u:a lift");
+    shared_changes_lost(c);
+    assert_true(take(c, "u:a", SHARED_MANUAL, 60));
+    assert_string_equal(list(c), "u:a ban");
+}
+
+/* Nothing is known about the order of an offered change of this gate and one in the store. */
+static void an_offered_change_of_this_gate_stays(void **state)
+{
+    struct shared_changes *c = *state;
+    const uint64_t number = make(c, "u:a", SHARED_LIFT);
+
+    assert_false(take(c, "u:a", SHARED_MANUAL, 5000000));
+    shared_changes_ack(c, "u:a", number);
+    assert_true(take(c, "u:a", SHARED_MANUAL, 5000000));
+    make(c, "*", SHARED_LIFT);
+    assert_false(take(c, "u:b", SHARED_MANUAL, 6000000));
+    assert_string_equal(list(c), "* lift?");
+}
+
+/* A change is later than the one that it replaces, even if the clocks deny it. */
+static void the_floor_is_above_the_replaced_change(void **state)
+{
+    struct shared_changes *c = *state;
+
+    take(c, "u:a", SHARED_MANUAL, 9000000);
+    make(c, "u:a", SHARED_LIFT);
+    assert_int_equal(shared_changes_find(c, "u:a")->floor, 9000001);
+    make(c, "u:a", SHARED_MANUAL);
+    assert_int_equal(shared_changes_find(c, "u:a")->floor, 9000002);
+    make(c, "*", SHARED_LIFT);
+    assert_int_equal(shared_changes_find(c, "*")->floor, 9000003);
+    make(c, "u:b", SHARED_MANUAL);
+    assert_int_equal(shared_changes_find(c, "u:b")->floor, 9000004);
+}
+
+static void a_lift_of_all_replaces_earlier_changes(void **state)
+{
+    struct shared_changes *c = *state;
+
+    take(c, "u:a", SHARED_MANUAL, 40);
+    take(c, "u:b", SHARED_MANUAL, 60);
+    make(c, "u:c", SHARED_MANUAL);
+    assert_true(take(c, "*", SHARED_LIFT, 50));
+    assert_string_equal(list(c), "u:b ban, u:c ban?, * lift");
+    assert_false(take(c, "u:a", SHARED_MANUAL, 49)); /* offered by a gate that has not taken it */
+    assert_true(take(c, "u:a", SHARED_MANUAL, 51));
+}
+
+/* The store has refused a change of this gate, because it is earlier than the lift of all. */
+static void a_repeated_lift_of_all_ends_refused_changes(void **state)
+{
+    struct shared_changes *c = *state;
+    const uint64_t number = make(c, "u:a", SHARED_MANUAL);
+
+    assert_true(take(c, "*", SHARED_LIFT, 50));
+    assert_string_equal(list(c), "u:a ban?, * lift");
+    assert_false(take(c, "*", SHARED_LIFT, 50));
+    shared_changes_ack(c, "u:a", number);
+    assert_true(take(c, "*", SHARED_LIFT, 50));
+    assert_string_equal(list(c), "* lift");
+}
+
+static void ended_changes_are_removed(void **state)
+{
+    struct shared_changes *c = *state;
+
+    shared_changes_make(c, "u:a", SHARED_MANUAL, 1000000, 100);
+    shared_changes_make(c, "u:b", SHARED_MANUAL, 1000000, 101);
+    shared_changes_sweep(c, 1100);
+    assert_string_equal(list(c), "u:b ban?");
+}
+
+static void the_oldest_of_too_many_is_dropped(void **state)
+{
+    struct shared_changes *c = *state;
     char subject[16];
 
-    for (unsigned i = 0; i < SHARED_CHANGES_OWN; i++) {
+    for (unsigned i = 0; i <= SHARED_CHANGES_KEPT; i++) {
         snprintf(subject, sizeof subject, "u:%u", i);
-        (void)shared_changes_add(&c, subject, SHARED_MANUAL, NOW, HOUR);
+        make(c, subject, SHARED_MANUAL);
     }
-    c.first->next->acked = true;
-    (void)shared_changes_add(&c, "u:x", SHARED_MANUAL, NOW, HOUR);
-    assert_true(shared_changes_pending(&c, "u:0"));
-    assert_string_equal(c.first->next->subject, "u:2");
-    (void)shared_changes_add(&c, "u:y", SHARED_MANUAL, NOW, HOUR);
-    assert_string_equal(c.first->subject, "u:2");
-    assert_int_equal(c.count, SHARED_CHANGES_OWN);
-    shared_changes_fini(&c);
+    assert_int_equal(HASH_COUNT(c->table), SHARED_CHANGES_KEPT);
+    assert_null(shared_changes_find(c, "u:0"));
+    assert_non_null(shared_changes_find(c, "u:1"));
 }
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_last_change_counts),
-        cmocka_unit_test(pending_changes),
-        cmocka_unit_test(replaced_changes),
-        cmocka_unit_test(ended_changes),
-        cmocka_unit_test(a_full_list),
+        TEST(the_last_change_of_a_subject_stays),
+        TEST(an_acknowledged_change_is_not_offered),
+        TEST(an_earlier_change_is_not_taken),
+        TEST(a_lost_change_is_offered_until_the_store_has_it),
+        TEST(an_offered_change_of_this_gate_stays),
+        TEST(the_floor_is_above_the_replaced_change),
+        TEST(a_lift_of_all_replaces_earlier_changes),
+        TEST(a_repeated_lift_of_all_ends_refused_changes),
+        TEST(ended_changes_are_removed),
+        TEST(the_oldest_of_too_many_is_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
