@@ -227,10 +227,11 @@ model: all $(B)/peers/sharer
 
 # ---- fuzzing: make fuzz-NAME [SECONDS=600] ----
 SECONDS ?= 600
-build/fuzz/%: tests/fuzz/fuzz_%.c $(filter-out proxy/main.c,$(SRC))
+build/fuzz/%: tests/fuzz/fuzz_%.c $(filter-out proxy/main.c,$(SRC)) \
+		$(wildcard proxy/*/*.h tests/fuzz/*.h tests/unit/*/*.h)
 	@mkdir -p $(@D)
 	$(Q)clang -std=c11 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-		$(CPPFLAGS_ALL) -DSSTPGATE_VERSION='"fuzz"' -o $@ $^ $(LIBS)
+		$(CPPFLAGS_ALL) -DSSTPGATE_VERSION='"fuzz"' -o $@ $(filter %.c,$^) $(LIBS)
 fuzz-%: build/fuzz/%
 	@mkdir -p build/fuzz/found/$*
 	$< -max_total_time=$(SECONDS) -timeout=60 -max_len=8192 -print_final_stats=1 \
