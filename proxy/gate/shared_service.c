@@ -21,6 +21,7 @@
 
 enum {
     BAN_LINES_PER_SECOND = 100,        /* of other gates, which log their own bans */
+    STORE_LINES_PER_SECOND = 3,        /* about failures of the store */
     SUBJECT_SIZE = LIMITS_USER_MAX + 3 /* of a ban */
 };
 
@@ -391,16 +392,24 @@ static void on_describe(void *arg, char out[SHARED_INFO_MAX])
         snprintf(out + n, SHARED_INFO_MAX - (size_t)n, " secret=%s", s->logins.print);
 }
 
-/* Logs a failure only if it differs from the last one, because the link retries forever. */
+/* Logs a failure only if it differs from the last line, because the link retries forever. A store
+ * that fails again and again, soon after each login, gets few lines: one that is left out follows
+ * with the next failure, and the end of a failure without a line needs none. */
 static void on_store(void *arg, const char *store, const char *why)
 {
     struct shared_service *s = arg;
+    const bool is_new = why == NULL ? !s->is_up : strcmp(why, s->why) != 0;
     struct log_line l;
 
-    if (why != NULL && strcmp(why, s->why) == 0)
+    if (!is_new)
         return;
+    if (why == NULL)
+        log_begin(&l, LOG_LEVEL_INFO, "shared");
+    else if (!log_begin_limited(&l, LOG_LEVEL_WARNING, "shared", &s->limit_store, now_ms(),
+                                STORE_LINES_PER_SECOND))
+        return;
+    s->is_up = why == NULL;
     snprintf(s->why, sizeof s->why, "%s", why == NULL ? "" : why);
-    log_begin(&l, why == NULL ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "shared");
     log_str(&l, "store", store);
     log_str(&l, "state", why == NULL ? "up" : "down");
     if (why != NULL)

@@ -44,8 +44,10 @@ struct shared_service {
     bool stopping;
     atomic_bool ended;
     /* in the thread of `shared`: */
-    char why[SHARED_WHY_MAX];   /* the failure that was logged last */
+    bool is_up;                 /* in the last line about the store */
+    char why[SHARED_WHY_MAX];   /* the failure in that line; "": none */
     struct log_limit limit_ban; /* of lines about bans of other gates */
+    struct log_limit limit_store;
 };
 
 /* Prepares the store of the configuration, with copies of all that it needs. False: the problems

@@ -386,6 +386,9 @@ static void on_end(struct stream *s, enum stream_end why)
         link_failf(l, "TLS", span_str(stream_error(s)));
     else if (l->state == SHARED_CONNECTING)
         link_fail(l, "the store has ended the connection during the TLS handshake");
+    else if (l->state == SHARED_LOGIN && !shared_replies_begun(l->replies))
+        link_fail(l, "the store has closed the connection without an answer: it may need TLS "
+                     "(rediss), or be another program");
     else
         link_fail(l, why == STREAM_EOF ? "the store has closed the connection"
                                        : "the connection was reset");

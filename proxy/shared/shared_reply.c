@@ -5,6 +5,8 @@
 
 #include "base/insist.h"
 
+enum { HEAD_SIZE = 40 }; /* bytes of another program that a report shows */
+
 struct shared_reply {
     enum { REPLY_TEXT, REPLY_ERROR, REPLY_NUMBER, REPLY_LIST, REPLY_NIL } kind;
     int64_t number;
@@ -61,6 +63,9 @@ struct shared_replies {
     redisReader *reader;
     size_t bytes, items; /* since the last answer */
     bool crowded;        /* an answer has more than SHARED_REPLY_ITEMS values */
+    bool answered;       /* there was an answer: the server is a store */
+    uint8_t head[HEAD_SIZE];
+    size_t head_n; /* the first bytes of the server */
     char why[SHARED_REPLY_WHY];
 };
 
@@ -191,15 +196,39 @@ void shared_replies_free(struct shared_replies *r)
 
 void shared_replies_feed(struct shared_replies *r, struct span bytes)
 {
+    const size_t room = sizeof r->head - r->head_n, n = bytes.n < room ? bytes.n : room;
+
     if (r->bytes > SHARED_REPLY_BYTES)
         return; /* shared_replies_next reports it */
+    if (n > 0)
+        memcpy(r->head + r->head_n, bytes.p, n);
+    r->head_n += n;
     r->bytes += bytes.n;
     (void)redisReaderFeed(r->reader, (const char *)bytes.p, bytes.n);
 }
 
+/* Writes the first line of the server: what other programs send there usually names them. */
+static const char *first_line(const struct shared_replies *r, char out[HEAD_SIZE + 1])
+{
+    size_t n = 0;
+
+    for (; n < r->head_n && r->head[n] != '\r' && r->head[n] != '\n'; n++)
+        out[n] = r->head[n] >= ' ' && r->head[n] < 0x7f ? (char)r->head[n] : '?';
+    out[n] = '\0';
+    return out;
+}
+
+/* A record of TLS begins with its type: 21, an alert, or 22, a handshake. */
 static enum err reader_failed(struct shared_replies *r, const char *why)
 {
-    snprintf(r->why, sizeof r->why, "%s", why);
+    char line[HEAD_SIZE + 1];
+
+    if (r->answered || r->head_n == 0)
+        snprintf(r->why, sizeof r->why, "%s", why);
+    else if (r->head[0] == 21 || r->head[0] == 22)
+        snprintf(r->why, sizeof r->why, "it is TLS (rediss)");
+    else
+        snprintf(r->why, sizeof r->why, "%.70s; it begins with '%s'", why, first_line(r, line));
     return ERR_SYNTAX;
 }
 
@@ -220,6 +249,7 @@ enum err shared_replies_next(struct shared_replies *r, struct shared_reply **out
     }
     if (reply == NULL)
         return ERR_MORE;
+    r->answered = true;
     r->items = 0;
     r->bytes = r->reader->len - r->reader->pos;
     *out = reply;
@@ -229,6 +259,11 @@ enum err shared_replies_next(struct shared_replies *r, struct shared_reply **out
 const char *shared_replies_why(const struct shared_replies *r)
 {
     return r->why;
+}
+
+bool shared_replies_begun(const struct shared_replies *r)
+{
+    return r->head_n > 0;
 }
 
 struct span shared_command(int argc, const char **argv, const size_t *len)
@@ -278,6 +313,12 @@ const char *shared_replies_why(const struct shared_replies *r)
 {
     (void)r;
     return "this program was built without hiredis";
+}
+
+bool shared_replies_begun(const struct shared_replies *r)
+{
+    (void)r;
+    return false;
 }
 
 struct span shared_command(int argc, const char **argv, const size_t *len)

@@ -12,7 +12,7 @@
 #include "base/span.h"
 
 /* One answer: 64 gates with their names, or 256 bans, are well below both bounds. */
-enum { SHARED_REPLY_BYTES = 1024 * 1024, SHARED_REPLY_ITEMS = 4096, SHARED_REPLY_WHY = 128 };
+enum { SHARED_REPLY_BYTES = 1024 * 1024, SHARED_REPLY_ITEMS = 4096, SHARED_REPLY_WHY = 160 };
 
 struct shared_replies;
 struct shared_reply;
@@ -27,9 +27,13 @@ void shared_replies_free(struct shared_replies *r); /* NULL: no-op */
 void shared_replies_feed(struct shared_replies *r, struct span bytes);
 
 /* Takes the next answer out of the bytes. ERR_OK: the caller frees *out. ERR_MORE: more bytes are
- * needed. ERR_SYNTAX, ERR_TOO_LARGE: for good; shared_replies_why() has the text. */
+ * needed. ERR_SYNTAX, ERR_TOO_LARGE: for good; shared_replies_why() has the text, which shows the
+ * first line of a server that has given no valid answer. */
 enum err shared_replies_next(struct shared_replies *r, struct shared_reply **out) MUST_CHECK;
 const char *shared_replies_why(const struct shared_replies *r);
+
+/* Returns whether the server has sent a byte. */
+bool shared_replies_begun(const struct shared_replies *r);
 
 void shared_reply_free(struct shared_reply *a); /* NULL: no-op */
 

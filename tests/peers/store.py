@@ -1,4 +1,5 @@
-"""Stores of several gates: a real redis-server, and a scripted one that answers what a test wants."""
+"""Stores of several gates: a real redis-server, and a scripted one that answers what a test wants; and the port of a store
+with another program in its place."""
 
 import contextlib
 import os
@@ -112,6 +113,59 @@ class Sentinel:
     def close(self):
         self.process.kill()
         self.process.wait()
+
+
+class Door:
+    """A port behind which a test puts one server after another: serve(sock) has a connection until it returns."""
+
+    def __init__(self, serve):
+        self.serve = serve
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"redis://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.count = 0
+        self.more = threading.Condition()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                sock = self.listener.accept()[0]
+                with self.more:
+                    self.count += 1
+                    self.more.notify_all()
+                threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def _serve(self, sock):
+        with contextlib.suppress(OSError), sock:
+            self.serve(sock)
+
+    def wait(self, count):
+        """Waits until there were so many connections."""
+        with self.more:
+            assert self.more.wait_for(lambda: self.count >= count, DEADLINE), self.count
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+
+def forward(target):
+    """Returns what a Door serves: the server at a path or an address."""
+    def pump(source, sink):
+        with contextlib.suppress(OSError):
+            while octets := source.recv(65536):
+                sink.sendall(octets)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
+
+    def serve(sock):
+        with socket.socket(socket.AF_INET if isinstance(target, tuple) else socket.AF_UNIX) as server:
+            server.connect(target if isinstance(target, tuple) else str(target))
+            back = threading.Thread(target=pump, args=(server, sock), daemon=True)
+            back.start()
+            pump(sock, server)
+            back.join()
+    return serve
 
 
 class Store:

@@ -69,7 +69,8 @@ static const struct row {
     {"$-1\r\n*-1\r\n", "[];[];..."},
     {"*1\r\n$-1\r\n", "[[]];..."},
     {"+unfinished", "..."},
-    {"HTTP/1.1 400 Bad Request\r\n\r\n", "Protocol error, got \"H\" as reply type byte"},
+    {"+OK\r\nHTTP/1.1 400 Bad Request\r\n\r\n",
+     "'OK';Protocol error, got \"H\" as reply type byte"},
 };
 
 /* The position of a cut does not change the result. */
@@ -83,6 +84,33 @@ static void answers_that_are_cut_at_each_byte(void **state)
             assert_string_equal(got, rows[i].want);
             free(got);
         }
+    }
+}
+
+#define LONG "0123456789012345678901234567890123456789"
+
+static const struct row strangers[] = {
+    {"HTTP/1.1 400 Bad Request\r\nServer: x\r\n",
+     "Protocol error, got \"H\" as reply type byte; it begins with 'HTTP/1.1 400 Bad Request'"},
+    {"ERROR\r\n", "Protocol error, got \"E\" as reply type byte; it begins with 'ERROR'"},
+    {"E", "Protocol error, got \"E\" as reply type byte; it begins with 'E'"},
+    {"\n", "Protocol error, got \"\\n\" as reply type byte; it begins with ''"},
+    {LONG "abc", "Protocol error, got \"0\" as reply type byte; it begins with '" LONG "'"},
+    {"A\x1b[2J\x7f\xff\tB",
+     "Protocol error, got \"A\" as reply type byte; it begins with 'A?[2J???B'"},
+    {"\x15\x03\x01", "it is TLS (rediss)"},
+    {"\x16\x03\x01", "it is TLS (rediss)"},
+    {"\x15", "it is TLS (rediss)"},
+};
+
+/* The first line names a server that is no store, without its control characters. */
+static void another_program(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++) {
+        char *got = answers(strangers[i].bytes, strlen(strangers[i].bytes), "", 0);
+        assert_string_equal(got, strangers[i].want);
+        free(got);
     }
 }
 
@@ -130,7 +158,9 @@ static void an_answer_without_an_end(void **state)
     size_t fed = 0;
 
     memset(block, 'x', sizeof block);
+    assert_false(shared_replies_begun(r));
     shared_replies_feed(r, span_str("$536870911\r\n"));
+    assert_true(shared_replies_begun(r));
     while (fed < 4 * SHARED_REPLY_BYTES && (e = shared_replies_next(r, &a)) == ERR_MORE) {
         shared_replies_feed(r, span_of(block, sizeof block));
         fed += sizeof block;
@@ -184,6 +214,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_that_are_cut_at_each_byte),
+        cmocka_unit_test(another_program),
         cmocka_unit_test(too_many_values),
         cmocka_unit_test(an_answer_without_an_end),
         cmocka_unit_test(a_long_life),
