@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/insist.h"
+#include "base/memo.h"
 #include "gate/gate_state.h"
 #include "shared/shared.h"
 
@@ -75,13 +76,19 @@ void report_gates(struct gate *gate, const struct report_query *q, enum report_f
 const char *report_gates_problem(struct gate *gate, char why[REPORT_WHY_MAX])
 {
     struct shared_state state;
+    struct memo text;
+    FILE *out;
 
     if (shared_service_view(&gate->store) == NULL)
         return "no store: the configuration has no `shared`";
     shared_look(shared_service_view(&gate->store), &state, NULL, NULL);
     if (state.up)
         return NULL;
-    (void)snprintf(why, REPORT_WHY_MAX, "the store is down: %.200s", state.why);
+    out = memo_open(&text);
+    fputs("the store is down: ", out);
+    report_print(out, state.why); /* from the store: without a line end */
+    (void)snprintf(why, REPORT_WHY_MAX, "%s", memo_text(&text));
+    memo_free(&text);
     return why;
 }
 

@@ -13,6 +13,7 @@
 enum {
     NAME_TEXT = 2 + 2 * VAULT_NAME, /* "k:" or "a:", and digits */
     SEALED_MAX = KEYRING_ENTRY_MAX + VAULT_OVERHEAD,
+    STRANGERS_PER_SECOND = 8, /* lines about gates with another secret */
 };
 
 _Static_assert((int)NAME_TEXT < (int)SHARED_NAME_MAX, "the name of an entry fits");
@@ -261,17 +262,21 @@ bool shared_logins_entry(struct shared_logins *l, const char *name, struct span 
     return taken;
 }
 
-/* Returns whether a line about a gate with another secret was logged, and notes it. */
-static bool was_logged(struct shared_logins *l, const char *gate)
+/* Returns whether a line about a gate with another secret was logged. */
+static bool was_logged(const struct shared_logins *l, const char *gate)
 {
     for (size_t i = 0; i < l->strangers; i++)
         if (strcmp(l->stranger[i].gate, gate) == 0)
             return true;
+    return false;
+}
+
+static void note_logged(struct shared_logins *l, const char *gate)
+{
     if (l->strangers == SHARED_GATES_MAX)
         l->strangers = 0;
     (void)snprintf(l->stranger[l->strangers].gate, sizeof l->stranger->gate, "%s", gate);
     l->strangers++;
-    return false;
 }
 
 void shared_logins_gate(struct shared_logins *l, const char *gate, const char *info)
@@ -282,9 +287,11 @@ void shared_logins_gate(struct shared_logins *l, const char *gate, const char *i
     if (l->vault == NULL || theirs == NULL)
         return;
     theirs += strlen(" secret=");
-    if (span_eq(span_of(theirs, strcspn(theirs, " ")), span_str(l->print)) || was_logged(l, gate))
+    if (span_eq(span_of(theirs, strcspn(theirs, " ")), span_str(l->print)) || was_logged(l, gate) ||
+        !log_begin_limited(&line, LOG_LEVEL_WARNING, "shared", &l->limit_strangers, now_ms(),
+                           STRANGERS_PER_SECOND)) /* a hostile store may name new ones each time */
         return;
-    log_begin(&line, LOG_LEVEL_WARNING, "shared");
+    note_logged(l, gate);
     log_str(&line, "gate", gate);
     log_str(&line, "error",
             "has another shared-secret-file: its entries about logins cannot be read");

@@ -49,10 +49,10 @@ struct shared_logins {
     struct log_limit limit_refused;
     bool refused_logged; /* since the last good entry */
     struct {
-        char gate[128];
-        bool known;
+        char gate[SHARED_INFO_MAX + 1];
     } stranger[SHARED_GATES_MAX]; /* gates with another secret, which were logged */
     size_t strangers;
+    struct log_limit limit_strangers;
 };
 
 /* secret: at least VAULT_SECRET_MIN bytes; not used after the call. */

@@ -39,6 +39,7 @@ def stores():
         made.append(Store(*words, **named))
         return made[-1]
 
+    start.made = made
     yield start
     for store in made:
         store.close()

@@ -2,14 +2,19 @@
 gates)."""
 
 import datetime
+import json
 import re
+import socket
 import ssl
 from pathlib import Path
 
 import pytest
 
+from gate import eventually, parse_line, run
 from peers.store import Door, encode, forward
-from test_limits import fails
+from peers.tls import DEADLINE
+from test_limits import ctl, fails
+from test_status import get
 from test_shared import down, plausible, redis, single, stores, up  # noqa: F401
 
 CLOSED = "closed the connection without an answer: it may need TLS|it is TLS"
@@ -127,3 +132,138 @@ def test_a_store_that_fails_after_each_login_gets_few_lines(bench, stores):
     assert all(when(later) - when(line) > 0.99 for line, later in zip(lines, lines[6:])), gate.text()
     states = [e["state"] for e in gate.events("shared")]
     assert all(state != following for state, following in zip(states, states[1:])), gate.text()
+
+
+# -- text of a hostile store --
+
+EVIL = b'x\x1b[2J\r\x7f\nerror\xe2\x80\xae\xff"<b>'
+READ = EVIL.decode(errors="surrogateescape")          # in the log
+SHOWN = EVIL.decode(errors="surrogateescape").replace("\udcff", "\uefff")  # in JSON
+
+
+def evil(kind):
+    """Returns an error of the store, which may contain any byte but the end of a line of RESP."""
+    return b"-" + kind + b" " + EVIL.replace(b"\r", b"") + b"\r\n"
+
+
+class Hostile:
+    """Answers as a store with hostile texts. fails: the answer to each command of that kind, if it is set."""
+
+    def __init__(self):
+        self.fails, self.beats = {}, 0
+
+    def changes(self):
+        """All at once: a ban, an order, and a lift of a ban, by a gate with a hostile name."""
+        rows = [(b"u:" + EVIL, b"manual"), (b"n:198.51.100.0/24", b"manual"), (b"e:user=bob" + EVIL[1:2], b"end"),
+                (b"n:" + EVIL, b"manual"), (b"n:198.51.100.0/24", b"lift")]
+        return [field for n, (subject, kind) in enumerate(rows, 1)
+                for field in (b"%d" % n, subject, kind, EVIL, b"60000")]
+
+    def __call__(self, words):
+        if words[0] in self.fails:
+            return self.fails[words[0]]
+        if words[5:6] and words[5].startswith(b"name="):
+            info = b"name=%b version=%b state=%b tunnels=-1 started=x secret=%b" % (4 * (EVIL.replace(b" ", b""),))
+            strangers = [b"%b%d-%d" % (EVIL * 8, self.beats, n) for n in range(60)]
+            self.beats += 1
+            gates = [words[4], words[5], *(field for name in strangers for field in (name, info))]
+            return self.fails.get("beat") or [0, b"epoch", gates, self.changes()]
+        if words[0] in (b"EVAL", b"EVALSHA") and len(words) == 12:
+            return self.fails.get("enter") or [0]
+        return plausible(words)
+
+
+def told(gate, *command):
+    """Returns the answer of the admin socket as it is, because `ctl` escapes what it prints."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(DEADLINE)
+        sock.connect(str(gate.config.parent / re.search(r"admin = unix:(\S+)", gate.config.read_text())[1]))
+        sock.sendall(" ".join(command).encode() + b"\n")
+        return b"".join(iter(lambda: sock.recv(65536), b""))
+
+
+def clean(octets):
+    """Checks that the lines have no other control characters, nor any that change the order of the text."""
+    text = octets.decode()                                        # is UTF-8
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e]", text), text
+    return text
+
+
+@pytest.fixture
+def hostile(bench, place, stores):
+    secret = place.folder / "hostile.secret"
+    secret.touch(mode=0o600)
+    secret.write_text("of these gates alone" * 2 + "\n")
+    answers = Hostile()
+    gate = single(bench, stores(answers), shared_secret_file=secret.name, status="127.0.0.1:0", max_tunnels_per_user=9,
+                  ban_file="hostile.bans")
+    return answers, up(gate)
+
+
+def lines_are_whole(gate):
+    for line in gate.lines:
+        assert parse_line(line), line
+        clean(line.encode())
+
+
+def test_hostile_texts_of_gates_and_bans(bench, hostile, place):
+    answers, gate = hostile
+    user, net = gate.wait(lambda: gate.events("ban")[:2] if len(gate.events("ban")) > 1 else None, "bans")
+    assert (user["user"], user["gate"], net["gate"]) == (READ, READ, READ)
+    assert gate.wait_event("unban")["gate"] == READ
+    assert gate.wait_event("end")["gate"] == READ
+    eventually(lambda: " up, 61 gates" in ctl(gate, "status"), "the gates")
+    rows = json.loads(ctl(gate, "gates", "--json"))["items"]
+    assert len(rows) == 61 and rows[1]["gate"].startswith(SHOWN) and rows[1]["name"] == SHOWN
+    assert (rows[1]["tunnels"], rows[1]["started"]) == (None, None)
+    assert len(clean(told(gate, "gates")).splitlines()) == 1 + 61 + 1  # the names, and `ok`
+    listed = clean(told(gate, "bans"))
+    assert len(listed.splitlines()) == 2
+    row, = json.loads(get(gate, "/api/v1/bans").text)["items"]
+    assert SHOWN in row.values()
+    for view in ("gates", "bans", "status"):
+        clean(get(gate, f"/api/v1/{view}").text.encode())
+    clean(get(gate, "/metrics").text.encode())
+    bench.client(gate).establish().ping().disconnect()
+    gate.stop()
+    assert len(clean((place.folder / "hostile.bans").read_bytes()).splitlines()) == 2
+    lines_are_whole(gate)
+
+
+def test_new_names_of_gates_in_each_answer_are_no_flood_of_lines(hostile):
+    """Each answer names sixty other gates, with another secret and names of 200 bytes."""
+    answers, gate = hostile
+    line = gate.wait(lambda: [e for e in gate.events("shared") if "lines-left-out" in e.fields], "a line about others")[0]
+    assert "another shared-secret-file" in line["error"] and line["gate"].startswith(READ)
+    lines = [e for e in gate.events("shared") if "gate" in e.fields]
+    assert all(when(later) - when(line) > 0.99 for line, later in zip(lines, lines[16:])), gate.text()
+
+
+@pytest.mark.parametrize("command,kind,cause", [
+    (b"SELECT", b"ERR", "the store refuses the gate: ERR x"), ("beat", b"OOM", "the store cannot be used: OOM x")])
+def test_hostile_errors_of_the_store(bench, hostile, stores, command, kind, cause):
+    answers, gate = hostile
+    answers.fails[command] = evil(kind)
+    for sock in stores.made[-1].sockets if command == b"SELECT" else ():
+        sock.shutdown(socket.SHUT_RDWR)
+    find = lambda: [e for e in gate.events("shared") if e.fields.get("cause", "").startswith(cause)]
+    line = gate.wait(find, cause)[0]
+    assert line["cause"].endswith(READ.replace("\r", "")[1:])
+    problem = clean(told(gate, "gates"))
+    assert problem.startswith("error: the store is down: ") and len(problem.splitlines()) == 1, problem
+    status = clean(told(gate, "status"))
+    assert "\nerror" not in status and "decides alone: " in status
+    assert json.loads(get(gate, "/api/v1/status").text)["shared"]["cause"].endswith(SHOWN.replace("\r", "")[1:])
+    assert run("ctl", "-c", gate.config, "tunnels", "--all").returncode == 1
+    clean(told(gate, "tunnels", "--all"))
+    bench.client(gate).establish().ping().disconnect()
+    lines_are_whole(gate)
+
+
+def test_a_hostile_error_of_one_command(bench, hostile):
+    answers, gate = hostile
+    answers.fails["enter"] = evil(b"WRONGTYPE")
+    bench.client(gate).establish().ping().disconnect()
+    line = gate.wait(lambda: [e for e in gate.events("shared") if "WRONGTYPE" in e.fields.get("error", "")], "error")[0]
+    assert line["error"] == "WRONGTYPE " + READ.replace("\r", "")
+    lines_are_whole(gate)
