@@ -185,6 +185,8 @@ WRAP_test_acme := $(WRAP_test_call) stream_connect
 WRAP_test_status := clock_gettime pthread_join
 # test_file changes a file between two reads of it.
 WRAP_test_file := pread
+# test_shared_inquiries has no connection to a store, no thread, and its own clock.
+WRAP_test_shared_inquiries := shared_op_send worker_post worker_now
 
 # One binary for each module, with cmocka: tests/unit/[ROOM/]test_MODULE.c.
 CMOCKA = $(eval CMOCKA := $(shell $(PKG_CONFIG) --libs cmocka))$(CMOCKA)
