@@ -307,15 +307,15 @@ def recipes():
 @pytest.mark.parametrize("text", recipes())
 def test_recipe_is_valid(tmp_path, place, text):
     """Without an error and without a warning."""
-    files = dict(re.findall(r"^(certificate|key|users-file|secret-file|server-secret-file|ca-file) "
-                            r"= (\S+)$", text, re.M))
+    files = dict(re.findall(r"^(certificate|key|users-file|secret-file|server-secret-file|shared-password-file|"
+                            r"shared-secret-file|ca-file) = (\S+)$", text, re.M))
     secret = tmp_path / "secret"
     secret.touch(mode=0o600)
-    secret.write_text("a secret of some length\n")
+    secret.write_text("a secret of at least thirty-two bytes\n")
     sources = {"certificate": place.front.cert, "key": place.front.key, "users-file": place.users,
-               "ca-file": place.ca.cert, "secret-file": secret, "server-secret-file": secret}
+               "ca-file": place.ca.cert}
     for key, name in files.items():
-        shutil.copy(sources[key], tmp_path / name)
+        shutil.copy(sources.get(key, secret), tmp_path / name)
     config = tmp_path / "sstpgate.conf"
     config.write_text(text)
     done = run("-t", "-c", config)
