@@ -43,7 +43,7 @@ enum call_state {
     CALL_ANSWER,    /* the backend's 200 */
     CALL_NEGOTIATE, /* the tunnel: Call Connected, and a server that has accepted the user */
     CALL_KEY,       /* a key for the Call Connected that has arrived */
-    CALL_COUNT,     /* whether the user may have this tunnel, by the count of all gates */
+    CALL_COUNT,     /* the other gates: the count of the user's tunnels, or the login at RADIUS */
     CALL_RELAY,     /* data in the tunnel, or its end */
     CALL_WEB,       /* data between a client and the fallback web site, or its end */
     CALL_ACME,   /* data between a validator and the ACME client, or its end; or the first bytes of

@@ -62,6 +62,8 @@ void negotiation_free(struct negotiation *n)
 {
     if (n == NULL)
         return;
+    if (n->asked != NULL)
+        keyring_forget_client(n->candidates.keyring, n->asked);
     if (n->rebuilt != NULL)
         OPENSSL_cleanse(n->rebuilt, SSTP_PACKET_MAX);
     free(n->rebuilt);
@@ -396,6 +398,20 @@ struct negotiation_answer negotiation_from_client(struct negotiation *n,
     return negotiation_refuse(REASON_CLIENT_OUT_OF_PLACE);
 }
 
+/* Judges the early Call Connected when the server has accepted the user by this packet. late: the
+ * other gates were asked. */
+static struct negotiation_answer judge_result(struct negotiation *n, struct span packet, bool late)
+{
+    enum negotiation_verdict v = NEGOTIATION_CONNECTED;
+
+    switch (negotiation_binding_holds(n, late)) {
+    case BINDING_FAILS: return negotiation_refuse(REASON_BINDING_MAC);
+    case BINDING_ASKS: v = NEGOTIATION_ASK; break;
+    case BINDING_HOLDS: break;
+    }
+    return (struct negotiation_answer){.verdict = v, .octets = packet};
+}
+
 /* Handles PPP from the server after Call Connected was forwarded. The tunnel is up with the
  * server's Success, or with the server's first network frame if it has asked for no login. */
 static struct negotiation_answer ppp_result(struct negotiation *n, struct span octets,
@@ -408,11 +424,24 @@ static struct negotiation_answer ppp_result(struct negotiation *n, struct span o
         !ppp_is_content(&n->ppp) ||
         (n->ppp.result != PPP_RESULT_SUCCESS && !ppp_frame_is_network(&frame)))
         return a;
-    if (!negotiation_binding_holds(n))
-        return negotiation_refuse(REASON_BINDING_MAC);
-    return (struct negotiation_answer){.verdict = NEGOTIATION_CONNECTED,
-                                       .octets =
-                                           a.verdict == NEGOTIATION_REPLACE ? a.octets : packet};
+    if (a.verdict == NEGOTIATION_REPLACE)
+        packet = a.octets;
+    return judge_result(n, packet, false);
+}
+
+bool negotiation_ask(struct negotiation *n, struct worker *from, void (*on_answer)(void *arg),
+                     void *arg)
+{
+    n->asked = negotiation_binding_ask(n, from, on_answer, arg);
+    return n->asked != NULL;
+}
+
+struct negotiation_answer negotiation_ask_again(struct negotiation *n, struct span octets,
+                                                uint64_t now_ms)
+{
+    n->asked = NULL;
+    n->now_ms = n->log_ms = now_ms;
+    return judge_result(n, octets, true);
 }
 
 struct negotiation_answer negotiation_from_backend(struct negotiation *n,

@@ -14,6 +14,7 @@
 struct negotiation;
 struct keyring;
 struct leaves;
+struct worker;
 
 /* Creates a negotiation. client_leaf: the certificate that this client was shown. backend_leaf:
  * the certificate that the backend's server takes for its own. Both are copied. record receives
@@ -55,6 +56,14 @@ struct negotiation_answer negotiation_from_backend(struct negotiation *n,
 /* Judges the Call Connected of NEGOTIATION_WAIT again, because keys have arrived or (late) no more
  * will arrive. NEGOTIATION_WAIT again: not late, and no known key made its MAC. */
 struct negotiation_answer negotiation_try_key(struct negotiation *n, uint64_t now_ms, bool late);
+
+/* Asks the other gates for the outcome that NEGOTIATION_ASK needs. on_answer is called once and
+ * soon, in the thread of `from`, unless the negotiation is freed before. Then, and if this function
+ * returns false, judge answer.octets again with negotiation_ask_again. */
+bool negotiation_ask(struct negotiation *n, struct worker *from, void (*on_answer)(void *arg),
+                     void *arg);
+struct negotiation_answer negotiation_ask_again(struct negotiation *n, struct span octets,
+                                                uint64_t now_ms);
 
 /* Handles the end of the call by the client or the server: a login that the client has begun
  * and the server has not accepted counts as a failure, unless RADIUS is silent. A no-op once the

@@ -15,6 +15,7 @@ enum negotiation_verdict {
     NEGOTIATION_CONNECTED, /* forward answer.octets, and the tunnel is up: the negotiation is done
                             */
     NEGOTIATION_WAIT,      /* keep Call Connected until its key arrives: negotiation_try_key */
+    NEGOTIATION_ASK,  /* keep the packet until the other gates have answered: negotiation_ask */
     NEGOTIATION_HOLD, /* the client's packet must not overtake the waiting Call Connected; pass it
                          in again afterwards */
 };

@@ -294,10 +294,31 @@ static bool early_holds(struct negotiation *n)
     return false;
 }
 
-bool negotiation_binding_holds(struct negotiation *n)
+/* Returns whether the outcome of the login at RADIUS could still be the ground for an early message
+ * without a key. */
+static bool outcome_may_come(const struct negotiation *n)
+{
+    const struct keyring_login login = login_of(n);
+
+    return n->early == EARLY_NONE_YET && key_may_come(n) && !candidates_have_key(&n->candidates) &&
+           !candidates_would_know_key(&n->candidates, &login, n->log_ms);
+}
+
+void *negotiation_binding_ask(struct negotiation *n, struct worker *from,
+                              void (*on_answer)(void *arg), void *arg)
+{
+    const struct keyring_login login = login_of(n);
+    const struct candidates *c = &n->candidates;
+
+    return keyring_await_outcome(c->keyring, c->radius, &login, from, on_answer, arg);
+}
+
+enum binding_verdict negotiation_binding_holds(struct negotiation *n, bool late)
 {
     if (early_holds(n))
-        return true;
+        return BINDING_HOLDS;
+    if (!late && outcome_may_come(n))
+        return BINDING_ASKS;
     mac_failed(n, span_of(n->early_msg, sizeof n->early_msg), ADVICE_REFUSED);
-    return false;
+    return BINDING_FAILS;
 }

@@ -16,6 +16,7 @@
 
 struct leaves;
 struct site_backend;
+struct worker;
 
 /* The steps, each with the event that SSTP waits for ([MS-SSTP] 3.3.1). */
 enum progress {
@@ -67,6 +68,7 @@ struct negotiation {
     uint16_t early_user_len;
     uint8_t early_user[PPP_USER_MAX];
     uint8_t early_msg[SSTP_CONNECTED_LEN];
+    void *asked; /* the search of negotiation_ask; NULL: none, or it has ended */
 
     /* The Ack or Call Connected that replaces the peer's; in WAIT_KEY the client's Call Connected.
      */
@@ -82,9 +84,14 @@ struct negotiation_answer negotiation_binding_connected(struct negotiation *n,
 struct negotiation_answer negotiation_binding_try_key(struct negotiation *n, uint64_t now_ms,
                                                       bool late);
 
-/* Returns whether the MAC was made with a key of the login that has succeeded. Call Connected may
- * have been forwarded before that login had ended. */
-bool negotiation_binding_holds(struct negotiation *n);
+/* Judges whether the MAC was made with a key of the login that has succeeded. Call Connected may
+ * have been forwarded before that login had ended. ASKS, unless late: another gate may know. */
+enum binding_verdict { BINDING_HOLDS, BINDING_FAILS, BINDING_ASKS };
+enum binding_verdict negotiation_binding_holds(struct negotiation *n, bool late);
+
+/* Does the work of negotiation_ask. Returns the search; NULL: there is none. */
+void *negotiation_binding_ask(struct negotiation *n, struct worker *from,
+                              void (*on_answer)(void *arg), void *arg);
 
 /* Logs a line of the users file that the server's answer proves wrong. Call it after each PPP
  * frame. */

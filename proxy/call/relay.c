@@ -247,9 +247,12 @@ static void user_decided(struct call *call, bool granted)
     free(parked.octets);
 }
 
-/* Keeps the packet that brings the tunnel up until the count of all gates is known. */
+/* Keeps the packet that brings the tunnel up until the other gates have answered, or the count of
+ * all gates is known; or, no-op, until both are. */
 static void park(struct call *call, struct span octets, bool from_client)
 {
+    if (call->state == CALL_COUNT)
+        return;
     call_enter(call, CALL_COUNT);
     call->parked = (struct parked){
         .octets = insist_alloc(malloc(octets.n)), .n = octets.n, .from_client = from_client};
@@ -276,6 +279,33 @@ static bool may_connect(struct call *call, struct span octets, bool from_client)
     return false;
 }
 
+static void obey(struct call *call, const struct negotiation_answer *a, bool from_client);
+
+static void judge_again(struct call *call, struct span octets)
+{
+    const struct negotiation_answer a =
+        negotiation_ask_again(call->negotiation, octets, call_now(call));
+    obey(call, &a, false);
+}
+
+/* Judges the parked packet, because the other gates have answered. */
+static void others_answered(void *arg)
+{
+    struct call *call = arg;
+    judge_again(call, span_of(call->parked.octets, call->parked.n));
+}
+
+/* Asks the other gates about the packet of the server that brings the tunnel up. A call that drains
+ * ends soon: it is judged by what is known. */
+static void ask_others(struct call *call, struct span octets)
+{
+    if (call->state != CALL_NEGOTIATE ||
+        !negotiation_ask(call->negotiation, call->set->worker, others_answered, call))
+        judge_again(call, octets);
+    else
+        park(call, octets, false);
+}
+
 /* Carries out the decision of the negotiation about a packet. */
 static void obey(struct call *call, const struct negotiation_answer *a, bool from_client)
 {
@@ -289,6 +319,7 @@ static void obey(struct call *call, const struct negotiation_answer *a, bool fro
         if (call->state == CALL_NEGOTIATE) /* otherwise the call is about to end without a key */
             call_enter(call, CALL_KEY);
         return;
+    case NEGOTIATION_ASK: ask_others(call, a->octets); return;
     case NEGOTIATION_CONNECTED:
         if (may_connect(call, a->octets, from_client))
             connect_tunnel(call, a->octets, from_client);

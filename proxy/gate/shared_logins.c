@@ -137,6 +137,16 @@ static void want_outcome(void *arg, const struct keyring_label *label, uint32_t 
     (void)shared_seek(l->shared, &what, NULL, NULL, NULL);
 }
 
+static void *await_outcome(void *arg, const struct keyring_label *label, struct worker *from,
+                           void (*on_answer)(void *to), void *to)
+{
+    const struct shared_logins *l = arg;
+    struct shared_search what = search_of(l, VAULT_LOGIN, label);
+
+    what.ms = l->timeout_ms;
+    return shared_seek(l->shared, &what, from, on_answer, to);
+}
+
 static void *want_client(void *arg, const struct keyring_label *label, bool all,
                          struct worker *from, void (*on_answer)(void *to), void *to)
 {
@@ -157,6 +167,7 @@ static const struct keyring_others others = {.give_outcome = give_outcome,
                                              .give_client = give_client,
                                              .want_outcome = want_outcome,
                                              .want_client = want_client,
+                                             .await_outcome = await_outcome,
                                              .forget_client = forget_client};
 
 /* ---- from other gates: the thread of `shared` ---- */

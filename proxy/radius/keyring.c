@@ -568,6 +568,16 @@ void keyring_want_outcome(struct keyring *k, const char *radius, const struct ke
     k->others->want_outcome(k->others_arg, &label, ms);
 }
 
+void *keyring_await_outcome(struct keyring *k, const char *radius,
+                            const struct keyring_login *login, struct worker *from,
+                            void (*on_answer)(void *to), void *to)
+{
+    if (k->others == NULL)
+        return NULL;
+    const struct keyring_label label = label_of(k, radius, login);
+    return k->others->await_outcome(k->others_arg, &label, from, on_answer, to);
+}
+
 void keyring_offer_client(struct keyring *k, const char *radius, const struct keyring_login *login,
                           const struct addr *client)
 {

@@ -166,6 +166,9 @@ struct keyring_others {
      * same name. */
     void *(*want_client)(void *arg, const struct keyring_label *label, bool all,
                          struct worker *from, void (*on_answer)(void *to), void *to);
+    /* Begins a search for an outcome like that for clients: keyring_take_outcome brings it. */
+    void *(*await_outcome)(void *arg, const struct keyring_label *label, struct worker *from,
+                           void (*on_answer)(void *to), void *to);
     /* Cancels on_answer, before it was called and in its thread. */
     void (*forget_client)(void *search);
 };
@@ -179,6 +182,12 @@ bool keyring_is_shared(const struct keyring *k);
 /* Searches the other gates for the outcome of a login, for `ms`. No-op without others. */
 void keyring_want_outcome(struct keyring *k, const char *radius, const struct keyring_login *login,
                           uint32_t ms);
+
+/* Does the same for a call that waits: on_answer is called once and soon, in the thread of `from`,
+ * unless keyring_forget_client is called before. NULL: there are no others. */
+void *keyring_await_outcome(struct keyring *k, const char *radius,
+                            const struct keyring_login *login, struct worker *from,
+                            void (*on_answer)(void *to), void *to);
 
 /* Offers the other gates the client of a login. No-op without others. */
 void keyring_offer_client(struct keyring *k, const char *radius, const struct keyring_login *login,

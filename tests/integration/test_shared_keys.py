@@ -102,6 +102,40 @@ def test_key_is_not_waited_out(bench, shared_site, monkeypatch, method):
     alone.test_key_is_not_waited_out(bench, method)
 
 
+def slow_radius(site, meanwhile=lambda: None):
+    """Returns a change of RADIUS's answers: an Accept comes after `auto` has forwarded Call Connected, and meanwhile()."""
+    def twist(answer, request):
+        if answer.code == radius.ACCESS_ACCEPT:
+            site[0].gate.wait_event("binding-mac")
+            meanwhile()
+        return answer
+    return twist
+
+
+@pytest.mark.parametrize("limit", [None, "1"])
+@pytest.mark.parametrize("method", ["mschapv2", "eap-mschapv2"])
+def test_an_early_call_connected_waits_for_the_outcome(bench, shared_site, method, limit):
+    """With `auto` it was forwarded before the end of the login: the server's Success waits until the other gate's outcome is
+    here."""
+    sites = []
+    sites.append(shared_site(bench, gate={"timeout-key": "1s", "max-tunnels-per-user": limit}, vpn={"checks": ()},
+                             backend={"crypto-binding": "auto"}, twist=slow_radius(sites)))
+    sites[0].client(method, eager=True).establish().ping().disconnect()
+    assert sites[0].gate.wait_call()["binding"] == "passed"
+    assert sites[0].count(sites[0].gate, "found") == 1
+
+
+def test_an_early_call_connected_without_an_outcome_is_refused(bench, shared_site):
+    """The store is paused: the Success waits for shared-timeout."""
+    sites = []
+    sites.append(shared_site(bench, gate={"timeout-key": "1s"}, vpn={"checks": ()}, backend={"crypto-binding": "auto"},
+                             twist=slow_radius(sites, lambda: sites[0].store.pause())))
+    with pytest.raises(CallFailed):
+        sites[0].client(eager=True).establish().ping()
+    sites[0].store.resume()
+    assert sites[0].gate.wait_call()["reason"] == "binding-mac"
+
+
 @pytest.mark.parametrize("policy", ["rewrite", "auto"])
 @pytest.mark.parametrize("trick", ["early", "beside", "instead"])
 def test_key_of_another_user_in_disguise(bench, shared_site, monkeypatch, policy, trick):
