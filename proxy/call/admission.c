@@ -9,6 +9,7 @@
 #include "call/call.h"
 #include "call/judgement.h"
 #include "policy/limits.h"
+#include "policy/limits_bans.h"
 #include "shared/shared.h"
 #include "site/site.h"
 #include "tls/tls_conn.h"

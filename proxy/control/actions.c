@@ -10,7 +10,7 @@
 #include "gate/gate_state.h"
 #include "gate/reload.h"
 #include "policy/backends.h"
-#include "policy/limits.h"
+#include "policy/limits_bans.h"
 #include "site/snapshot.h"
 #include "users/users.h"
 

@@ -19,7 +19,7 @@
 #include "control/report_rows.h"
 #include "control/report_site.h"
 #include "policy/backends.h"
-#include "policy/limits.h"
+#include "policy/limits_bans.h"
 #include "site/snapshot.h"
 
 _Static_assert((int)ADMIN_WHY_MAX == (int)REPORT_WHY_MAX, "a reason fits in both directions");

@@ -14,6 +14,7 @@
 #include "control/report_rows.h"
 #include "policy/backends.h"
 #include "policy/limits.h"
+#include "policy/limits_bans.h"
 #include "site/site.h"
 #include "site/snapshot.h"
 #include "tls/tls_ctx.h"

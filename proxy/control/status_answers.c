@@ -12,6 +12,7 @@
 #include "control/metrics.h"
 #include "control/status_api.h"
 #include "policy/limits.h"
+#include "policy/limits_bans.h"
 
 enum { HTTP_OK = 200, HTTP_UNAVAILABLE = 503 };
 

@@ -9,6 +9,7 @@
 #include "base/memo.h"
 #include "call/judgement.h"
 #include "explain/explain_print.h"
+#include "policy/limits_bans.h"
 #include "policy/rules_words.h"
 #include "site/site.h"
 #include "site/snapshot.h"

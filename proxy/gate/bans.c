@@ -10,7 +10,7 @@
 #include "base/memo.h"
 #include "gate/gate_state.h"
 #include "policy/ban_file.h"
-#include "policy/limits.h"
+#include "policy/limits_bans.h"
 #include "site/snapshot.h"
 
 enum { BANS_MS = 5000 };

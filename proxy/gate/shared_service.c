@@ -13,6 +13,7 @@
 #include "binding/vault.h"
 #include "config/config.h"
 #include "policy/limits.h"
+#include "policy/limits_bans.h"
 #include "shared/shared_thread.h"
 #include "site/snapshot.h"
 #include "tls/tls_ctx.h"

@@ -13,6 +13,7 @@
 #include "policy/backends.h"
 #include "policy/ban_file.h"
 #include "policy/limits.h"
+#include "policy/limits_bans.h"
 #include "site/snapshot.h"
 
 /* ---- writing ---- */

@@ -12,7 +12,7 @@
 #include "base/hidden.h"
 #include "base/text.h"
 #include "base/value.h"
-#include "policy/limits.h"
+#include "policy/limits_bans.h"
 
 /* ---- reading ---- */
 

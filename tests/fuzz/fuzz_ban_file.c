@@ -12,6 +12,7 @@
 #include "config/config.h"
 #include "policy/ban_file.h"
 #include "policy/limits.h"
+#include "policy/limits_bans.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

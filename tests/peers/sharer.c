@@ -23,6 +23,7 @@
 #include "gate/shared_service.h"
 #include "net/worker.h"
 #include "policy/limits.h"
+#include "policy/limits_bans.h"
 #include "radius/keyring.h"
 
 enum { BAN_POINTS = 30, HOUR_MS = 3600 * 1000, TIMEOUT_MS = 200 };

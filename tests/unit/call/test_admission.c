@@ -3,6 +3,7 @@
 #include "call/admission.h"
 
 #include "call_fixture.h"
+#include "policy/limits_bans.h"
 #include "policy/rules_read.h"
 
 enum { NOW = 1700000000 };

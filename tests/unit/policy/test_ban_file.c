@@ -14,6 +14,7 @@
 #include "config/config.h"
 #include "policy/ban_file.h"
 #include "policy/limits.h"
+#include "policy/limits_bans.h"
 
 enum { SECOND = 1000, MINUTE = 60 * SECOND, START = 5 * MINUTE };
 
