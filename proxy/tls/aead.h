@@ -25,7 +25,7 @@ bool aead_start(char error[AEAD_ERROR_MAX]);
 /* Returns the library in use: "ipsec-mb 1.3.0", "OpenSSL 3.0.17". */
 const char *aead_name(void);
 
-/* Returns whether the library in use has the cipher: one in FIPS mode has no ChaCha20. */
+/* Returns whether the library in use has the cipher: OpenSSL in FIPS mode has no ChaCha20. */
 bool aead_has(enum aead_cipher c);
 
 size_t aead_key_size(enum aead_cipher c);

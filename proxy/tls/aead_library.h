@@ -12,7 +12,7 @@
 struct aead_key;
 
 struct aead_library_ops {
-    /* Loads the library. false: this program or this machine cannot use it. Once. */
+    /* Loads the library. false: this program or this machine cannot use it. Called once. */
     bool (*start)(void);
     const char *(*name)(void);
     bool (*has)(enum aead_cipher c);

@@ -1,6 +1,6 @@
 /* key_log: the file that gets the secrets of all TLS connections, in the format of SSLKEYLOGFILE,
- * which Wireshark reads. One for the process. Whoever can read the file can decrypt what the
- * connections carry, so only its owner may have access to it. */
+ * which Wireshark reads. The process has one at most. A user who can read the file can decrypt the
+ * connections, so only its owner may have access to it. */
 #ifndef SSTPGATE_TLS_KEY_LOG_H
 #define SSTPGATE_TLS_KEY_LOG_H
 

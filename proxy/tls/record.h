@@ -14,7 +14,7 @@ enum {
     RECORD_HEAD = 5,
     RECORD_PLAIN_MAX = 16384,        /* RFC 8446 5.1 */
     RECORD_SEALED_MAX = 16384 + 320, /* after the head; OpenSSL's limit of TLS 1.2, above 1.3's */
-    RECORD_OVERHEAD = 5 + 8 + 16 + 1 /* what sealing adds, at most */
+    RECORD_OVERHEAD = 5 + 8 + 16 + 1 /* maximum that sealing adds */
 };
 
 enum record_type { RECORD_CCS = 20, RECORD_ALERT = 21, RECORD_HANDSHAKE = 22, RECORD_DATA = 23 };
@@ -37,7 +37,7 @@ struct record_side;
 /* Returns whether this module protects the records of a suite (its number in a hello). */
 bool record_suite_known(uint16_t suite, bool tls13);
 
-/* Returns the bytes of a key and of an IV in the key block of a known suite of TLS 1.2. */
+/* Returns the size of a key and of an IV in the key block of a known suite of TLS 1.2. */
 size_t record_key_size(uint16_t suite);
 size_t record_iv_size(uint16_t suite);
 
@@ -49,9 +49,9 @@ struct record_side *record_side_13(uint16_t suite, struct span secret, uint64_t 
 struct record_side *record_side_12(uint16_t suite, struct span key, struct span iv, uint64_t seq);
 
 /* Sets the explicit nonce of the next record that is sealed (TLS 1.2, AES-GCM; a no-op otherwise).
- * Each later record has the next number. Without this call it is the sequence number. A side that
- * continues for another implementation calls it with the number after the last one used, because
- * a nonce must not occur twice with one key. */
+ * Each later record has the next number. Without this call the nonce is the sequence number. A side
+ * that continues for another implementation calls it with the number after the last one used,
+ * because a nonce must not occur twice with one key. */
 void record_set_explicit(struct record_side *s, uint64_t next);
 
 /* Wipes and frees s; a no-op for NULL. */
@@ -83,8 +83,8 @@ size_t record_seal(struct record_side *s, enum record_type type, struct span pla
  * Otherwise: the connection must end with this alert. *used and *n are 0, and the
  * content of out must not be used.
  *
- * out has room for the record's length without its head and tag. It is in.p + record_gap(s), or has
- * no byte in common with the record. in is not changed otherwise. */
+ * out has room for the record's length without its head and tag. out is in.p + record_gap(s), or
+ * has no byte in common with the record. in is not changed otherwise. */
 enum record_verdict record_open(struct record_side *s, struct span in, uint8_t *out, size_t *n,
                                 enum record_type *type, size_t *used);
 
