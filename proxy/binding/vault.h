@@ -1,6 +1,7 @@
 /* vault: seals entries that several gates exchange through a store that none of them trusts. Each
  * purpose has a key of its own, derived from one secret. An entry is bound to its purpose and its
- * name, and nobody without the secret can read, alter or forge one, or find the label of a name.
+ * name, and without the secret an attacker cannot read, alter or forge one, or find the label of a
+ * name.
  * Pure, except for random numbers. Any thread.
  *
  * Key of a purpose: HKDF-SHA256 (RFC 5869), salt "sstpgate shared-secret-file 1", info the name of

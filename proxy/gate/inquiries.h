@@ -10,7 +10,7 @@
 #include "shared/shared.h"
 
 /* Questions that wait; more are dropped, because a hostile store could occupy the main thread. The
- * gates that ask report the lack. */
+ * asking gates report the missing answers. */
 enum { INQUIRIES_MAX = 8 };
 
 struct inquiry_question {

@@ -1,4 +1,4 @@
-/* keyring_entry: what gates tell each other about a login, as bytes, before the bytes are sealed
+/* keyring_entry: the facts about a login that gates exchange, as bytes, before they are sealed
  * (binding/vault.h). Pure. */
 #ifndef SSTPGATE_RADIUS_KEYRING_ENTRY_H
 #define SSTPGATE_RADIUS_KEYRING_ENTRY_H

@@ -1,6 +1,6 @@
 /* shared: counts of tunnels, rates, points, bans and the list of gates, which several gates share
- * through a store (Redis or Valkey). Only a thread of its own uses the store; no other thread waits
- * for the store, and it gets no packet of a tunnel.
+ * through a store (Redis or Valkey). Only the thread of `shared` uses the store; no other thread
+ * waits for the store, and the thread gets no packet of a tunnel.
  *
  * A question gets its answer in the asking worker's thread after at most settings.timeout_ms:
  * without the store, SHARED_UNAVAILABLE, and then the gate decides alone. While the store is down,
@@ -19,7 +19,7 @@
  * wins, wherever two changes meet, so the order of their arrival does not matter.
  *
  * Questions within a few milliseconds after another one are sent together, because a wake-up of the
- * thread costs more than all else. */
+ * thread costs more than its work. */
 #ifndef SSTPGATE_SHARED_SHARED_H
 #define SSTPGATE_SHARED_SHARED_H
 
@@ -77,23 +77,23 @@ struct shared_answers {
 };
 
 struct shared_ops {
-    /* Applies a change. May not call shared_ban. */
+    /* Applies a change. Must not call shared_ban. */
     void (*on_ban)(void *arg, const struct shared_ban *ban);
     /* Calls each() with every ban that this gate has. */
     void (*bans)(void *arg, void (*each)(void *to, const struct shared_ban *ban), void *to);
-    /* Writes what the other gates should know about this one: a text without line ends. */
+    /* Writes the description of this gate for the other ones: a text without line ends. */
     void (*describe)(void *arg, char out[SHARED_INFO_MAX]);
-    /* The store is in use (why NULL), or no longer, or not yet. Called for each change, and again
-     * with another reason. */
+    /* Reports that the store is in use (why NULL), or why it is not. Called for each change, and
+     * again with another reason. */
     void (*on_store)(void *arg, const char *store, const char *why);
     /* Arranges an answer by shared_reply_pages(). Never called for more than 256 in a beat. */
     void (*on_question)(void *arg, const struct shared_question *q);
     /* Takes ownership: shared_answers_free(). */
     void (*on_answers)(void *arg, struct shared_answers *a);
-    /* Another gate's entry, which shared_seek has found: its name, and its text, which anybody may
-     * have written. Returns whether it is what was sought; if not, the search goes on. */
+    /* Judges an entry that shared_seek has found. An attacker with access to the store may have
+     * written its text. Returns whether the entry is accepted; if not, the search continues. */
     bool (*on_entry)(void *arg, const char *name, struct span text);
-    /* A gate in the latest answer of the store, with its description. */
+    /* Reports a gate in the latest answer of the store, with its description. */
     void (*on_gate)(void *arg, const char *gate, const char *info);
     void (*on_ended)(void *arg); /* the thread is about to end */
 };
@@ -109,9 +109,9 @@ struct shared_rate {
     uint64_t step_us;
 };
 
-/* Counts one more of `subject`, unless that makes more than max (0: no limit) over all gates, or
- * more than the rate allows. on_answer is called once, later, in the thread of `from`. SHARED_FULL,
- * SHARED_FAST: nothing was counted. Otherwise it is counted, and the caller must call
+/* Adds one to the count of `subject`, unless the count of all gates would exceed max (0: no limit),
+ * or the rate does not allow it. on_answer is called once, later, in the thread of `from`.
+ * SHARED_FULL, SHARED_FAST: nothing was counted. Otherwise it is counted, and the caller must call
  * shared_release() once, even if it acts on SHARED_UNAVAILABLE as on a refusal. rate NULL: none. */
 struct shared_ask *shared_hold(struct shared *s, struct worker *from, const char *subject,
                                unsigned max, const struct shared_rate *rate,
@@ -138,7 +138,7 @@ void shared_points(struct shared *s, const struct shared_points *p);
 /* Announces a ban, a lift or an order that was made here. `by` is not used. */
 void shared_ban(struct shared *s, const struct shared_ban *ban);
 
-/* Asks all other gates, or only this one. on_answers is called once, when each of them has
+/* Asks the gate `only`, or all other gates (NULL). on_answers is called once, when each of them has
  * answered, and not later than SHARED_INQUIRY_MS: a gate that has not answered is named. */
 void shared_inquire(struct shared *s, const char *text, const char *only, void *arg);
 void shared_answers_free(struct shared_answers *a); /* NULL: no-op */
@@ -156,9 +156,8 @@ struct shared_entry {
 void shared_put(struct shared *s, const struct shared_entry *entry, size_t count, uint32_t ms);
 
 /* Begins a search. on_answer is called once, in the thread of `from`, after an entry was accepted
- * (without `all`) or the time is over; soon, if the store is down. from NULL: nobody waits, and
- * NULL is returned.
- */
+ * (without `all`) or the time is over; soon, if the store is down. from NULL: there is no
+ * on_answer, and NULL is returned. */
 struct shared_seek *shared_seek(struct shared *s, const struct shared_search *what,
                                 struct worker *from, void (*on_answer)(void *arg), void *arg);
 

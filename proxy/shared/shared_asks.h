@@ -1,5 +1,5 @@
-/* shared_asks: counts of tunnels, questions about them, rates, and points. The thread of `shared`;
- * the functions of shared.h say their own. */
+/* shared_asks: counts of tunnels, questions about them, rates, and points. In the thread of
+ * `shared`, except for the functions of shared.h. */
 #ifndef SSTPGATE_SHARED_SHARED_ASKS_H
 #define SSTPGATE_SHARED_SHARED_ASKS_H
 
@@ -13,7 +13,8 @@ void shared_asks_fini(struct shared *s); /* after the end of the thread */
 /* Gives each worker all its answers of this callback at once. */
 void shared_asks_settle(struct shared *s);
 
-/* Handles the store's decision. Late: the question was answered without it. */
+/* Handles the store's decision. If it is late, the question has had its answer, and the count is
+ * written again. */
 void shared_asks_on_enter(struct shared *s, const struct shared_op *op,
                           const struct shared_reply *a);
 

@@ -1,5 +1,5 @@
-/* shared_bans: changes of bans, from this gate to the store and back. The thread of `shared`; the
- * functions of shared.h say their own. */
+/* shared_bans: changes of bans, from this gate to the store and back. In the thread of `shared`,
+ * except for the functions of shared.h. */
 #ifndef SSTPGATE_SHARED_SHARED_BANS_H
 #define SSTPGATE_SHARED_SHARED_BANS_H
 

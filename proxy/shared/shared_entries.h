@@ -1,6 +1,6 @@
 /* shared_entries: entries about logins that other gates have put into the store under a name. A
  * search asks the store at once and again, with growing pauses, until an entry is accepted or its
- * time is over. The thread of `shared`; the functions of shared.h say their own. */
+ * time is over. In the thread of `shared`, except for the functions of shared.h. */
 #ifndef SSTPGATE_SHARED_SHARED_ENTRIES_H
 #define SSTPGATE_SHARED_SHARED_ENTRIES_H
 

@@ -39,8 +39,8 @@ struct shared {
     struct shared_link link;
     uv_timer_t tick, deadline; /* deadline: of the first of `waiting` */
     uv_timer_t gather;
-    atomic_bool gathering; /* the timer `gather` runs, and will take what was posted */
-    bool asked;            /* a question came since it was started */
+    atomic_bool gathering; /* the timer `gather` runs, and will take the posted calls */
+    bool asked;            /* a question was posted since the timer was started */
     unsigned ticks;
     bool stopping;
     struct shared_counts counts;
@@ -94,9 +94,9 @@ void shared_publish(struct shared *s, const char *subject);
 /* Reports that the store is in use, or why it is not. */
 void shared_report(struct shared *s, const char *why);
 
-/* Posts a call to the thread of `shared`, from any thread. The thread costs more by its wake-ups
- * than by its work, so one that comes soon after another question waits for the end of a short
- * time, and those of that time are taken together. */
+/* Posts a call to the thread of `shared`, from any thread. The thread's wake-ups cost more
+ * than its work, so while the timer `gather` runs, posted calls wait for its end and are then
+ * processed together. */
 void shared_post(struct shared *s, void (*fn)(void *arg), void *arg);
 
 /* From any thread. letter_free does not free the command. */

@@ -12,7 +12,7 @@
 
 #define SHARED_ASK_WORD "ask" /* the kind of a change that is a question */
 
-/* Takes pages, and ends the inquiries whose time is over. In each tick. */
+/* Takes pages, and ends the inquiries whose time is over. Called in each tick. */
 void shared_inquiries_tick(struct shared *s);
 
 /* Ends all inquiries without the answers that are missing. why: for struct shared_answers. */
@@ -24,7 +24,7 @@ void shared_inquiries_take(struct shared *s, const struct shared_ban *change);
 /* Handles the answer to PULL; NULL: none will come. */
 void shared_inquiries_pulled(struct shared *s, struct shared_op *op, const struct shared_reply *a);
 
-/* Handles the answer to PUSH. Returns whether op, with its next page, is under way again. */
+/* Handles the answer to PUSH. Returns whether op was sent again, with its next page. */
 bool shared_inquiries_pushed(struct shared *s, struct shared_op *op, const struct shared_reply *a);
 
 #endif

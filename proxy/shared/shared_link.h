@@ -2,10 +2,10 @@
  * commands without waiting for the answers before them, and connects again after each failure, with
  * a growing pause. The thread of `worker` only.
  *
- * A store that answers nothing for SHARED_PATIENCE_MS has failed, and so has one that says that it
- * is a replica. A failure moves on to the next place of the list. A place may be a Sentinel, which
- * is asked for the address of the store before each connection to it, because the address is
- * another one after a failover. */
+ * A store that answers nothing for SHARED_PATIENCE_MS has failed; a store that reports to be a
+ * replica has failed, too. A failure moves on to the next place of the list. A place may be a
+ * Sentinel, which is asked for the address of the store before each connection to it, because the
+ * address is another one after a failover. */
 #ifndef SSTPGATE_SHARED_SHARED_LINK_H
 #define SSTPGATE_SHARED_SHARED_LINK_H
 
@@ -38,7 +38,7 @@ struct shared_pin {
 struct shared_place {
     const char *path; /* NULL: host and port */
     const char *host, *user;
-    const char *service; /* the place is a Sentinel, and this is its name of the store; NULL: no */
+    const char *service; /* name of the store at a Sentinel; NULL: the place is no Sentinel */
     uint16_t port, database;
     struct tls_ctx *tls; /* NULL: plain */
 };

@@ -1,6 +1,6 @@
-/* shared_op: one command for the store: which script, and its arguments. It can rebuild
- * the arguments, because the store may have forgotten the script. Their counts are those at the
- * time when the command is sent. */
+/* shared_op: one command for the store: which script, and its arguments. It keeps
+ * the arguments, because the store may have forgotten the script. The counts among them are read
+ * when the command is sent. */
 #ifndef SSTPGATE_SHARED_SHARED_OP_H
 #define SSTPGATE_SHARED_SHARED_OP_H
 
@@ -51,8 +51,8 @@ void shared_op_add_change(struct shared_op *op, const char *subject, const char 
 /* Returns whether the page of a PUSH is the last one. */
 bool shared_op_is_last_page(const struct shared_op *op);
 
-/* Sends op; the link's tag is op. Returns false if the link does not take it; then it is still the
- * caller's. */
+/* Sends op; the link's tag is op. Returns false if the link refuses it; then the
+ * caller still owns op. */
 bool shared_op_send(struct shared_op *op, struct shared_link *link,
                     const struct shared_settings *settings, const struct shared_counts *counts);
 
