@@ -36,7 +36,7 @@ void files_free(struct files *f);
 const void *files_get(struct files *f, const struct files_kind *kind,
                       const char *const path[FILES_PATHS], FILE *problems);
 
-/* The same for an object of one file. */
+/* Does as files_get for an object of one file. */
 const void *files_get_one(struct files *f, const struct files_kind *kind, const char *path,
                           FILE *problems);
 
@@ -50,7 +50,7 @@ bool files_revert(struct files *f, const struct files_kind *kind,
 bool files_is_retried(const struct files *f, const struct files_kind *kind,
                       const char *const path[FILES_PATHS]);
 
-/* As files_revert, for such an object only; the reason remains that of `last`. */
+/* Does as files_revert if files_is_retried; the reason remains that of `last`. */
 bool files_revert_retried(struct files *f, const struct files_kind *kind,
                           const char *const path[FILES_PATHS]);
 

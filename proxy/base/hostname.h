@@ -22,7 +22,8 @@ bool hostname_normal(struct span name, char out[HOSTNAME_SIZE]);
 /* Returns whether both are names and have the same normal form. */
 bool hostname_equal(struct span a, struct span b);
 
-/* As hostname_equal; the pattern *.example.com matches each name below example.com. */
+/* Returns whether name matches the pattern: *.example.com matches each name below example.com;
+ * other patterns match as hostname_equal does. */
 bool hostname_matches(const char *pattern, struct span name);
 
 /* Returns whether text, without brackets, is an IPv4 address or an IPv6 address, perhaps with a

@@ -35,11 +35,13 @@ bool acme_may_validate(const struct call *call);
  * those of a validation. */
 void acme_await(struct call *call);
 
-/* For the course: bytes of the client in HELLO, which become a validation, TLS or an answer. */
+/* HELLO: handles bytes of the client, which become a validation, TLS or an answer. Returns the
+ * number of bytes consumed. */
 size_t acme_first_read(struct call *call, struct span in);
 
-/* The events of ACME, for the course. acme_client_ends, acme_server_ends: that side has ended or
- * failed; they keep the reason, or end the call. */
+/* ACME: handle bytes of the client and of the ACME client (return the number of bytes consumed),
+ * the connection, the ends of both, and the deadline. acme_client_ends, acme_server_ends: that side
+ * has ended or failed; they keep the reason, or end the call. */
 size_t acme_read(struct call *call, struct span in);
 size_t acme_answer_read(struct call *call, struct span in);
 void acme_connected(struct call *call, int status);

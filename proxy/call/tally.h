@@ -148,7 +148,7 @@ static inline uint64_t tally_get(const struct tally_count *c)
     return atomic_load_explicit(&c->n, memory_order_relaxed);
 }
 
-/* For a gauge. */
+/* Subtracts from a gauge. */
 static inline void tally_sub(struct tally_count *c, uint64_t n)
 {
     atomic_store_explicit(&c->n, tally_get(c) - n, memory_order_relaxed);

@@ -4,7 +4,7 @@
 #ifndef SSTPGATE_CLI_CLI_BINDING_H
 #define SSTPGATE_CLI_CLI_BINDING_H
 
-/* As cli_command.run. 0: done, 1: failure, 2: wrong usage. */
+/* Runs the command, see cli.h. 0: done, 1: failure, 2: wrong usage. */
 int cli_binding(int argc, char **argv, const char *config);
 
 #endif

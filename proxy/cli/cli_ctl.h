@@ -2,8 +2,8 @@
 #ifndef SSTPGATE_CLI_CLI_CTL_H
 #define SSTPGATE_CLI_CLI_CTL_H
 
-/* As cli_command.run. The configuration is read for the key `admin`, unless argv names a socket.
- * 0: done, 1: failure or no running gate, 2: wrong usage. */
+/* Runs the command, see cli.h. The configuration is read for the key `admin`, unless argv names a
+ * socket. 0: done, 1: failure or no running gate, 2: wrong usage. */
 int cli_ctl(int argc, char **argv, const char *config);
 
 #endif

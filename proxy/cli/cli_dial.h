@@ -3,8 +3,8 @@
 #ifndef SSTPGATE_CLI_CLI_DIAL_H
 #define SSTPGATE_CLI_CLI_DIAL_H
 
-/* As cli_command.run. 0: the tunnel was up; 1: this machine or the configuration, 2: wrong usage;
- * then the codes of client/fault.h. */
+/* Runs the command, see cli.h. 0: the tunnel was up; 1: this machine or the configuration, 2: wrong
+ * usage; then the codes of client/fault.h. */
 int cli_dial(int argc, char **argv, const char *config);
 
 #endif

@@ -75,7 +75,7 @@ static inline struct report_field report_strs(char *const *item, size_t count)
     return (struct report_field){.type = REPORT_STRS, .list = {item, count}};
 }
 
-/* The function of a kind. */
+/* Writes the report of a kind. */
 typedef void report_write_kind(struct gate *gate, const struct report_query *q,
                                enum report_form form, FILE *out);
 

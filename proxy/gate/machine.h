@@ -19,7 +19,7 @@ void machine_check_places(const struct config *c, FILE *to);
 /* Writes such a warning if the log goes to a syslog daemon that cannot be reached. */
 void machine_check_log(const struct config *c, FILE *to);
 
-/* The same for directories of files that the program creates. */
+/* Writes such a warning for each file that the program creates, if its directory is missing. */
 void machine_check_directories(const struct config *c, FILE *to);
 
 #endif

@@ -63,7 +63,7 @@ void shared_logins_fini(struct shared_logins *l);
 void shared_logins_start(struct shared_logins *l, struct keyring *keyring, struct shared *shared,
                          uint32_t timeout_ms);
 
-/* As in struct shared_ops, for the thread of `shared`. */
+/* Implement on_entry and on_gate of struct shared_ops. The thread of `shared`. */
 bool shared_logins_entry(struct shared_logins *l, const char *name, struct span text);
 void shared_logins_gate(struct shared_logins *l, const char *gate, const char *info);
 

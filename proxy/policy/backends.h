@@ -111,7 +111,7 @@ bool backends_drain(struct backends_group *g, size_t server, bool drain, uint64_
 const char *backends_name(const struct backends_group *g, size_t server,
                           char out[BACKENDS_NAME_MAX]);
 
-/* The same for the server of a place. */
+/* Does as backends_name for the server of a place. */
 const char *backends_place_name(const struct backends_place *place, char out[BACKENDS_NAME_MAX]);
 
 /* Notes how long the latest health check that has passed took. */

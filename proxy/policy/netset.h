@@ -18,7 +18,7 @@ struct netset;
  * read, because a FIFO would block a reload. Networks may be duplicate or nested. */
 struct netset *netset_load(const char *path, FILE *problems);
 
-/* The same for text in memory, without a byte order mark. path: for messages only. */
+/* Does as netset_load for text in memory without a byte order mark. path: for messages only. */
 struct netset *netset_parse(struct span text, const char *path, FILE *problems);
 
 void netset_free(struct netset *s);

@@ -76,7 +76,7 @@ struct shared {
     struct log_limit limit_error;
 };
 
-/* The time of the loop, in ms. */
+/* Returns the time of the loop, in ms. */
 static inline uint64_t shared_now(const struct shared *s)
 {
     return worker_now(&s->worker);
@@ -99,7 +99,7 @@ void shared_report(struct shared *s, const char *why);
  * processed together. */
 void shared_post(struct shared *s, void (*fn)(void *arg), void *arg);
 
-/* From any thread. letter_free does not free the command. */
+/* Allocate and free a letter, without its command. Any thread. */
 struct letter *letter_new(struct shared *s);
 void letter_free(struct letter *l);
 

@@ -41,11 +41,11 @@ bool record_suite_known(uint16_t suite, bool tls13);
 size_t record_key_size(uint16_t suite);
 size_t record_iv_size(uint16_t suite);
 
-/* TLS 1.3: derives key and IV from the traffic secret, which has the length of the suite's hash.
- * seq: number of the next record. */
+/* Makes a side of TLS 1.3. Derives key and IV from the traffic secret, which has the length of the
+ * suite's hash. seq: number of the next record. */
 struct record_side *record_side_13(uint16_t suite, struct span secret, uint64_t seq);
 
-/* TLS 1.2: key and iv as in the key block (RFC 5246 6.3). */
+/* Makes a side of TLS 1.2. key and iv: as in the key block (RFC 5246 6.3). */
 struct record_side *record_side_12(uint16_t suite, struct span key, struct span iv, uint64_t seq);
 
 /* Sets the explicit nonce of the next record that is sealed (TLS 1.2, AES-GCM; a no-op otherwise).
