@@ -211,7 +211,26 @@ static void on_outcome(void *arg, const struct keyring_outcome *o)
     (void)arg, (void)o;
 }
 
-static const struct keyring_others others = {.want_outcome = on_want, .give_outcome = on_outcome};
+static unsigned searches; /* that have not ended */
+
+static void *on_await(void *arg, const struct keyring_label *label, struct worker *from,
+                      void (*on_answer)(void *to), void *to)
+{
+    (void)arg, (void)label, (void)from, (void)on_answer;
+    searches++;
+    return to;
+}
+
+static void on_forget(void *search)
+{
+    assert_non_null(search);
+    searches--;
+}
+
+static const struct keyring_others others = {.want_outcome = on_want,
+                                             .give_outcome = on_outcome,
+                                             .await_outcome = on_await,
+                                             .forget_client = on_forget};
 
 static void talk_init_shared(struct talk *c, enum config_binding binding, const char *vector)
 {
@@ -257,6 +276,47 @@ static void zeros_wait_for_the_outcome(void **state)
             assert_string_equal(c.record.key, "zero");
         }
         talk_fini(&c);
+    }
+}
+
+/* `auto` has forwarded a Call Connected before the end of the login. The packet that brings the
+ * tunnel up waits for the outcome, unless the gate has it: an Accept without a key admits the call,
+ * and a key that has not made the MAC, or no outcome, does not. */
+static void an_early_message_waits_for_the_outcome(void **state)
+{
+    enum { KNOWN, ACCEPTED, WRONG_KEY, NONE, ENDS, CASES };
+    struct talk c;
+
+    (void)state;
+    for (int i = 0; i < CASES; i++) {
+        talk_init_shared(&c, CONFIG_BINDING_AUTO, "rewrite_eap_tls_sha256");
+        searches = 0;
+        request_and_ack(&c, SSTP_HASH_SHA256);
+        eap_tls_begins(&c);
+        assert_int_equal(connected(&c), NEGOTIATION_WAIT);
+        try_key(&c, true);
+        assert_int_equal(c.answer.verdict, NEGOTIATION_REPLACE);
+        if (i == KNOWN)
+            radius_accepts(&c);
+        from_backend(&c, EAP_TLS_DONE);
+        assert_int_equal(c.answer.verdict, i == KNOWN ? NEGOTIATION_CONNECTED : NEGOTIATION_ASK);
+        if (i != KNOWN)
+            assert_true(negotiation_ask(c.negotiation, NULL, NULL, &c));
+        assert_int_equal(searches, i != KNOWN);
+        if (i == ACCEPTED || i == WRONG_KEY)
+            radius_accepts(&c);
+        if (i == WRONG_KEY)
+            radius_gives(&c, "User", true);
+        if (i != KNOWN && i != ENDS) {
+            const struct span packet = c.answer.octets;
+            c.answer = negotiation_ask_again(c.negotiation, packet, NOW + 1);
+            if (i == ACCEPTED)
+                assert_int_equal(c.answer.verdict, NEGOTIATION_CONNECTED);
+            else
+                refused(&c, c.answer.verdict, REASON_BINDING_MAC);
+        }
+        talk_fini(&c);
+        assert_int_equal(searches, i != KNOWN && i != ENDS); /* only a pending one is forgotten */
     }
 }
 
@@ -637,6 +697,7 @@ int main(void)
         cmocka_unit_test(lcp_starts_over_amid_a_login),
         cmocka_unit_test(a_key_that_is_gone),
         cmocka_unit_test(zeros_wait_for_the_outcome),
+        cmocka_unit_test(an_early_message_waits_for_the_outcome),
         cmocka_unit_test(nobody_is_asked_in_vain),
         cmocka_unit_test(radius_and_users_file),
         cmocka_unit_test(a_key_that_comes_later),
