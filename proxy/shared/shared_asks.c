@@ -41,10 +41,10 @@ static void offer_count(void *to, const char *subject, unsigned n)
         offering_send(o);
 }
 
-void shared_asks_take_releases(struct shared *s)
+/* Takes back the counts that were released, so that the next question is asked without them. The
+ * store gets them with the next tick. */
+static void take_releases(struct shared *s)
 {
-    struct offering o = {.s = s};
-
     INSIST(pthread_mutex_lock(&s->lock) == 0);
     struct letter *l = s->released;
     s->released = NULL;
@@ -52,12 +52,18 @@ void shared_asks_take_releases(struct shared *s)
     while (l != NULL) {
         struct letter *next = l->next;
         const unsigned n = shared_counts_add(&s->counts, l->subject, -1);
-        offer_count(&o, l->subject, n);
+        offer_count(&s->leaving, l->subject, n);
         letter_free(l);
         l = next;
     }
-    offering_send(&o);
-    s->offer |= o.lost;
+}
+
+void shared_asks_tick(struct shared *s)
+{
+    take_releases(s);
+    offering_send(&s->leaving);
+    s->offer |= s->leaving.lost;
+    s->leaving.lost = false;
 }
 
 void shared_release(struct shared *s, const char *subject)
@@ -205,7 +211,7 @@ static void on_hold(void *arg)
     struct shared_ask *ask = arg;
     struct shared *s = ask->s;
 
-    shared_asks_take_releases(s);
+    take_releases(s);
     s->state.questions++;
     DL_APPEND(s->asks, ask);
     (void)shared_counts_add(&s->counts, ask->subject, 1);
@@ -307,6 +313,7 @@ void shared_asks_init(struct shared *s)
 {
     INSIST(pthread_mutex_init(&s->lock, NULL) == 0);
     shared_counts_init(&s->counts);
+    s->leaving.s = s;
     INSIST_UV(uv_timer_init(&s->worker.loop, &s->deadline));
     s->deadline.data = s;
 }
@@ -327,6 +334,7 @@ void shared_asks_fini(struct shared *s)
         after = l->next;
         letter_free(l);
     }
+    shared_op_free(s->leaving.op);
     pthread_mutex_destroy(&s->lock);
     shared_counts_fini(&s->counts);
 }

@@ -18,10 +18,10 @@ void shared_asks_settle(struct shared *s);
 void shared_asks_on_enter(struct shared *s, const struct shared_op *op,
                           const struct shared_reply *a);
 
-/* Takes back the counts that were released since the last call, with few commands. They wait for
- * the next question or tick, because a wake-up of the thread for each would cost too much. Each
- * count is in the table, because its question was answered before its release. */
-void shared_asks_take_releases(struct shared *s);
+/* Takes back the counts that were released since the last call, and sends the store those of the
+ * whole tick with few commands, because a wake-up of the thread or a command for each would cost
+ * too much. Each count is in the table, because its question was answered before its release. */
+void shared_asks_tick(struct shared *s);
 
 /* Sends the store all counts. */
 void shared_asks_offer(struct shared *s, struct offering *o);

@@ -29,10 +29,17 @@ struct letter {
     uint64_t made_us, left_ms; /* of a ban */
 };
 
+/* A list of counts or bans on its way to the store, with few commands. */
+struct offering {
+    struct shared *s;
+    struct shared_op *op; /* the command that is being filled; NULL: none */
+    bool lost;            /* the store did not get a command */
+};
+
 struct shared {
     struct worker worker;
     pthread_mutex_t lock;    /* of `released` */
-    struct letter *released; /* counts to take back: see shared_asks_take_releases() */
+    struct letter *released; /* counts to take back: see shared_asks_tick() */
     const struct shared_settings *c;
     const struct shared_ops *ops;
     void *arg;
@@ -44,6 +51,7 @@ struct shared {
     unsigned ticks;
     bool stopping;
     struct shared_counts counts;
+    struct offering leaving; /* counts that were taken back since the last tick */
     struct shared_ask *asks, *waiting;
     struct shared_ask *ready; /* by `batch`: answers for the workers, at the end of this callback */
 
@@ -102,13 +110,6 @@ void shared_post(struct shared *s, void (*fn)(void *arg), void *arg);
 /* Allocate and free a letter, without its command. Any thread. */
 struct letter *letter_new(struct shared *s);
 void letter_free(struct letter *l);
-
-/* A list of counts or bans on its way to the store, with few commands. */
-struct offering {
-    struct shared *s;
-    struct shared_op *op; /* the command that is being filled; NULL: none */
-    bool lost;            /* the store did not get a command */
-};
 
 void offering_send(struct offering *o);
 

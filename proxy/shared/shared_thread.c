@@ -147,7 +147,7 @@ static void on_tick(uv_timer_t *timer)
     struct shared *s = timer->data;
 
     worker_deliver(&s->worker); /* what was posted quietly */
-    shared_asks_take_releases(s);
+    shared_asks_tick(s);
     shared_link_tick(&s->link, shared_now(s));
     if (++s->ticks % BEAT_TICKS == 0)
         shared_beat(s);

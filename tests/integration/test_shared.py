@@ -643,6 +643,24 @@ def test_a_count_that_the_store_has_made_is_not_sent_again(bench, stores):
     assert sum(len(words) == 12 for words in store.seen) == 2
 
 
+def test_releases_are_sent_once_in_a_tick(bench, stores):
+    """They have no command of their own for each question that comes after them."""
+    times = []
+
+    def answer(words):
+        if words[5:6] == [b"10000"] and words[6] != b"*":
+            times.append(time.monotonic())
+        return plausible(words)
+
+    store = stores(answer)
+    gate = up(single(bench, store, max_tunnels_per_user=3))
+    for n in range(20):
+        bench.client(gate).establish().close()
+        gate.wait_call(n)
+    store.wait(lambda words: words[5:6] == [b"10000"] and words[-1] == b"0")
+    assert len(times) <= 2 + (times[-1] - times[0]) / 0.1
+
+
 @pytest.mark.parametrize("client_first", [True, False])
 def test_the_end_of_a_gate_with_an_open_question(bench, stores, client_first):
     """A question without an answer holds neither its call nor the gate, and is forgotten with either."""
