@@ -19,7 +19,7 @@
 
 enum {
     TICK_MS = 100,
-    GATHER_MS = 5, /* at most; see shared_post() */
+    GATHER_MS = 10, /* at most; see shared_post() */
     BEAT_TICKS = SHARED_BEAT_MS / TICK_MS,
     INDEX = 1000, /* of the worker: no worker of calls has it */
 };
