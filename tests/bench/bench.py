@@ -448,10 +448,11 @@ class SharedCalls:
 
     @staticmethod
     def used(peer):
-        """Returns the scripts of the store, its CPU time, and that of the thread which asks it."""
+        """Returns the scripts of the store, its CPU time, and the CPU time and wake-ups of the thread that asks it."""
         thread, = (path.parent for path in Path(f"/proc/{peer.process.pid}/task").glob("*/comm")
                    if path.read_text() == "shared\n")
-        return *peer.store.used(), int((thread / "schedstat").read_text().split()[0]) / 1e9
+        wakes, = re.findall(r"^voluntary_ctxt_switches:\s*(\d+)", (thread / "status").read_text(), re.M)
+        return *peer.store.used(), int((thread / "schedstat").read_text().split()[0]) / 1e9, int(wakes)
 
     def compare(self, one, other, peer):
         costs, rates, asked = ([], []), [], []
@@ -467,7 +468,7 @@ class SharedCalls:
         return {"alone us": median(costs[0]), "shared us": median(costs[1]), "shared / alone": median(ratios),
                 "first quartile": ratios[len(ratios) // 4], "third quartile": ratios[-1 - len(ratios) // 4],
                 "calls/s": median(rates), "thread us/call": median([x[2] for x in asked]) * 1e6,
-                "scripts/call": median([x[0] for x in asked]), "store us/call": median([x[1] for x in asked]) * 1e6}
+                "wakes/call": median([x[3] for x in asked]), "scripts/call": median([x[0] for x in asked]), "store us/call": median([x[1] for x in asked]) * 1e6}
 
 
 class Hellos:
@@ -589,6 +590,8 @@ FIGURES = {
                        packets=1000000, more=AHEAD),
     "calls-rsa": Calls("a complete call, RSA-2048", "rsa"),
     "calls-shared": SharedCalls("500 calls a second beside 9000 tunnels: with redis-server, and without"),
+    "calls-shared-300": SharedCalls("the same with 300 calls a second", rate=300),
+    "calls-shared-100": SharedCalls("the same with 100 calls a second", rate=100, calls=200),
     "hellos-ec": Hellos("50 tunnels beside 3000 ClientHellos at a time, P-256", "ec"),
     "hellos-rsa": Hellos("50 tunnels beside 3000 ClientHellos at a time, RSA-2048", "rsa"),
     "memory": Memory("an idle tunnel that has carried traffic"),
@@ -596,7 +599,7 @@ FIGURES = {
     "syscalls-paced": Syscalls("system calls, 1404 up, 4000 packets a second",
                                *(("--rate", 4000, "--seconds", s) for s in (0.3, 1.3))),
 }
-LONG = ["calls-shared", "workers-calls", "workers-64", "lossy-up", "lossy-down"]  # not in `all`
+LONG = ["calls-shared", "calls-shared-300", "calls-shared-100", "workers-calls", "workers-64", "lossy-up", "lossy-down"]  # not in `all`
 SHORT = ["up-64", "up-1404", "down-1404", "ping-idle", "ping-bulk", "calls-ec", "memory"]
 
 
