@@ -64,7 +64,7 @@ struct shared_replies {
     size_t bytes, items; /* since the last answer */
     bool crowded;        /* an answer has more than SHARED_REPLY_ITEMS values */
     bool answered;       /* there was an answer: the server is a store */
-    uint8_t head[HEAD_SIZE];
+    char head[HEAD_SIZE];
     size_t head_n; /* the first bytes of the server */
     char why[SHARED_REPLY_WHY];
 };
@@ -212,8 +212,11 @@ static const char *first_line(const struct shared_replies *r, char out[HEAD_SIZE
 {
     size_t n = 0;
 
-    for (; n < r->head_n && r->head[n] != '\r' && r->head[n] != '\n'; n++)
-        out[n] = r->head[n] >= ' ' && r->head[n] < 0x7f ? (char)r->head[n] : '?';
+    for (; n < r->head_n && r->head[n] != '\r' && r->head[n] != '\n'; n++) {
+        out[n] = r->head[n];
+        if (out[n] < ' ' || out[n] > '~')
+            out[n] = '?';
+    }
     out[n] = '\0';
     return out;
 }
