@@ -172,7 +172,7 @@ def many_descriptors():
 
 def test_a_gate_that_dies_with_many_tunnels_gives_all_counts_back(bench, redis, many_descriptors):
     many = 50 if SANITIZER else 500
-    gates = cluster(bench, redis, 2, max_tunnels_per_user=many)
+    gates = cluster(bench, redis, 2, max_tunnels_per_user=many, shared_timeout="1s")
     for _ in range(many):
         bench.client(gates[0]).establish()
     fails(bench.client(gates[1]))
