@@ -411,12 +411,21 @@ def reasons_of_calls():
                           sources("call/reason.c"))) - {"none"}
 
 
+@pytest.mark.parametrize("document", [d for d in DOCUMENTS if d != "CHANGELOG.md"])
+def test_keys_that_documents_name_exist(document, reference):
+    """Of the names of keys, those of limits and timeouts can be told from other words."""
+    text = (ROOT / document).read_text()
+    named = set(re.findall(r"`((?:max|timeout)-[a-z-]+)`", text))
+    named |= {key.replace("_", "-") for key in re.findall(r'bench\.gate\([^)]*?\{"([a-z_]+)":', text)}
+    assert not named - {key for _, key in reference} - reasons_of_calls()
+
+
 def test_reasons():
     """Each reason that a line `call` may have is explained, and no other (those that are refused at
     once have lines of their own)."""
     reasons = reasons_of_calls() - {"address-denied", "limit"}
-    named = set(re.findall(r"`([a-z]+(?:-[a-z]+)+|shutdown)`",
-                           chapter(OPERATION, "What bad input gets"))) - {"max-tunnels"}
+    words = set(re.findall(r"`([a-z]+(?:-[a-z]+)*)`", chapter(OPERATION, "What bad input gets")))
+    named = {word for word in words if "-" in word or word in reasons} - {"max-tunnels"}
     assert not reasons - named, "missing in OPERATION.md, What bad input gets"
     assert not named - reasons, "in OPERATION.md, What bad input gets, but not a reason"
 
