@@ -490,7 +490,7 @@ static void print_logins(const struct setup *s)
         printf("  RADIUS       the secret is in %s; enter it at both servers\n",
                answer(s, SETUP_RADIUS_SECRET));
     else
-        fputs("  logins       crypto-binding = auto; the configuration says which step makes it\n"
+        fputs("  logins       crypto-binding = auto; the configuration names the step that allows\n"
               "               rewrite\n",
               stdout);
 }

@@ -313,8 +313,8 @@ bool setup_answer_is(const struct setup_answers *a, enum setup_question q, const
 
 /* ---- one answer ---- */
 
-/* Returns whether the configuration accepts text as the value of the key: the third line of a file
- * of its own is read. Other lines that are missing are no problem of this one. */
+/* Returns whether the configuration accepts text as the value of the key: reads a file whose third
+ * line sets the key. Problems of other lines are ignored. */
 static bool key_accepts(const struct question *q, const char *text, FILE *problems)
 {
     static const char begin[] = "answer:3: ";

@@ -94,7 +94,7 @@ static void write_without_keys(FILE *out)
         "; server that checks it (RRAS) then refuses the call, unless it has the gate's "
         "certificate "
         "and key.\n"
-        "; One step makes it rewrite, which works with every server and detects a man in the "
+        "; One step allows rewrite, which works with every server and detects a man in the "
         "middle of every\n"
         "; login: a line for each user (users-file = users; sstpgate user -f users NAME), or a "
         "section\n"
@@ -140,8 +140,8 @@ void setup_config_write(const struct setup_config *c, FILE *out)
             ";\n"
             ";   sstpgate -t -c %s\n"
             ";\n"
-            "; checks it after a change, and `systemctl reload sstpgate` takes it over without "
-            "cutting a tunnel.\n\n",
+            "; checks it after a change, and `systemctl reload sstpgate` applies it without "
+            "ending a tunnel.\n\n",
             c->path);
     write_gate(c, out);
     write_listener(c, out);

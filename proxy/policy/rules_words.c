@@ -79,7 +79,7 @@ static void match_words(const struct rule *rule, const struct rules_facts *facts
         fprintf(out, " is in %s:%u", step->file, step->file_line);
     }
     if (rule->user != NULL && facts->user_known == RULES_USER_DOUBTFUL)
-        fputs(": the login shows no reliable user, who may be the user of this rule", out);
+        fputs(": the login shows no reliable user name, so its user may be that of this rule", out);
 }
 
 void rules_words_facts(unsigned mask, FILE *out)

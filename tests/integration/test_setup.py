@@ -177,7 +177,7 @@ def test_site_without_keys_gets_the_step_to_rewrite(bench, out):
     done = unattended(out, bench.backend(dialect="rras").address, "--logins", "none")
     assert done.returncode == 0, done
     text = (out / "sstpgate.conf").read_text()
-    assert "\ncrypto-binding = auto\n" in text and "One step makes it rewrite" in text
+    assert "\ncrypto-binding = auto\n" in text and "One step allows rewrite" in text
     assert not (out / "users").exists()
 
 

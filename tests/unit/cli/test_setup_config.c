@@ -110,7 +110,7 @@ static void without_keys_auto_names_the_step_to_rewrite(void **state)
     (void)state;
     strcpy(word, "none");
     expect("\ncrypto-binding = auto\n", true);
-    expect("One step makes it rewrite", true);
+    expect("One step allows rewrite", true);
     expect("users-file = users; sstpgate user -f users NAME", true);
     expect("\nusers-file", false);
 }

@@ -143,7 +143,7 @@ static void a_user_that_no_login_shows(void **state)
     memo_free(&m);
     assert_string_equal(
         words_of(false, "user bob", &facts, &m),
-        "matches: the login shows no reliable user, who may be the user of this rule");
+        "matches: the login shows no reliable user name, so its user may be that of this rule");
     memo_free(&m);
 }
 
