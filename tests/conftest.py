@@ -46,6 +46,8 @@ def pytest_configure(config):
                                        "tests when the others are over")
     config.addinivalue_line("markers", "alone: measures time; tests/run runs these tests one after the other, at "
                                        "the end")
+    config.addinivalue_line("markers", "long: waits for five seconds or more; begins first, so that no processor is "
+                                       "idle at the end")
     config.addinivalue_line("markers", "xdist_group(name): tests that one worker runs")
 
 
@@ -58,8 +60,9 @@ def shares(item):
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """For --dist loadgroup: tests that share a fixture of their module stay together and come first,
-    because a group takes long; each of the others goes to the worker that is free."""
+    because a group takes long; each of the others goes to the worker that is free. Tests that are `long` come before
+    all: a worker takes three tests at a time, and the last tests would wait behind them."""
     for item in items:
         if shares(item):
             item.add_marker(pytest.mark.xdist_group(item.module.__name__))
-    items.sort(key=lambda item: not shares(item))
+    items.sort(key=lambda item: (not item.get_closest_marker("long"), not shares(item)))

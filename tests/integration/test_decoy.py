@@ -185,6 +185,7 @@ def test_an_answer_amid_the_head(bench, how, octets):
     assert gate.wait_call()["reason"] == {"decoy": "rule-denied", "host": "not-sstp"}[how]
 
 
+@pytest.mark.long
 def test_a_deadline_amid_the_head(bench):
     """The site may have an answer to half a request."""
     site = Site()

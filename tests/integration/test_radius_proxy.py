@@ -303,6 +303,7 @@ def test_names(bench, tmp_path, host):
     assert site.nas.ask([ALICE, (USER_PASSWORD, b"sesame")]).code == ACCESS_ACCEPT
 
 
+@pytest.mark.long
 def test_name_leads_elsewhere(bench, tmp_path):
     """The gate finds a server that has moved without a reload, while the client still retransmits."""
     hosts = tmp_path / "hosts"
@@ -558,6 +559,7 @@ def test_silent_accounting_server(bench):
     assert f"server={site.text(site.server.acct)} " in site.gate.wait_log("does not answer")
 
 
+@pytest.mark.long
 def test_name_that_stops_resolving(bench, tmp_path):
     """The address that is known stays in use. A silence makes the gate look the name up again."""
     hosts = tmp_path / "hosts"

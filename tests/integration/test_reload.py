@@ -405,6 +405,7 @@ def test_shorter_deadlines(bench):
 
 # -- files --
 
+@pytest.mark.long
 def test_files_are_watched(bench):
     """A certificate behind a symbolic link, one with its key in another file, and a users file: each is
     changed, without a signal. A certificate that does not match its key, because the new key is not written
@@ -521,6 +522,7 @@ class Traffic(threading.Thread):
             self.start_line.abort()
 
 
+@pytest.mark.long
 def test_storm(bench):
     """1000 reloads under 200 tunnels with data both ways. (A sanitizer build, which is some ten times
     slower, gets a tenth of both.)"""

@@ -245,6 +245,7 @@ def test_pipelined(bench, dialect, pieces):
     assert record.verdict == "ok"
 
 
+@pytest.mark.long
 def test_too_much_early(bench):
     """A client cannot fill the gate's memory before it is admitted."""
     server = bench.backend(hooks={"request": lambda call: server.go.wait()})

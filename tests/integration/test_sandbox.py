@@ -128,6 +128,7 @@ def test_files_of_the_start_belong_to_the_user(bench, home, ready_in_home):
     assert "event=" not in log.read_text() and "all calls have ended" in log.read_text()
 
 
+@pytest.mark.long
 def test_reload_as_the_user(bench, home, ready_in_home):
     """The start names what the user may not read; a reload says it again, and changes nothing."""
     gate = start(bench, home)

@@ -151,6 +151,7 @@ def test_tunnels_of_an_address_are_counted_over_all_gates(bench, redis):
     call.ping()
 
 
+@pytest.mark.long
 def test_a_gate_that_dies_gives_its_counts_back(bench, redis):
     gates = cluster(bench, redis, 2, max_tunnels_per_user=1)
     bench.client(gates[0]).establish().ping()
@@ -170,6 +171,7 @@ def many_descriptors():
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@pytest.mark.long
 def test_a_gate_that_dies_with_many_tunnels_gives_all_counts_back(bench, redis, many_descriptors):
     many = 50 if SANITIZER else 500
     gates = cluster(bench, redis, 2, max_tunnels_per_user=many, shared_timeout="1s")
@@ -359,6 +361,7 @@ def ended(gate, before=0):
     return call["reason"], call["detail"]
 
 
+@pytest.mark.long
 def test_tunnels_are_ended_at_all_gates(bench, redis):
     server = bench.backend(users={"alice": "sesame", "bob": USERS["bob"]})
     gates = cluster(bench, redis, server=server)
@@ -379,6 +382,7 @@ def test_tunnels_are_ended_at_all_gates(bench, redis):
     assert [ended(gate, n) for gate, n in zip(gates, (1, 2, 1))] == [("ended-by-admin", "end")] * 3
 
 
+@pytest.mark.long
 def test_a_tunnel_at_another_gate_only_is_ended(bench, redis):
     gates = cluster(bench, redis, 2)
     bench.client(gates[1]).establish().ping()
@@ -386,6 +390,7 @@ def test_a_tunnel_at_another_gate_only_is_ended(bench, redis):
     assert ended(gates[1]) == ("ended-by-admin", "end")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", [("user", "alice"), ("127.0.0.5",)])
 def test_a_ban_by_an_administrator_ends_tunnels_at_all_gates(bench, redis, what):
     gates = cluster(bench, redis)
@@ -454,6 +459,7 @@ def test_a_skipped_change_is_counted(bench, redis, stores):
     assert set(redis("ZRANGE", "t:b:l", 0, -1).split()) == {"e:user=bob", "*"}
 
 
+@pytest.mark.long
 def test_an_order_survives_the_end_of_all_bans(bench, redis):
     """The other gate reads the changes when both are in the store."""
     gates = cluster(bench, redis, 2)

@@ -182,6 +182,7 @@ def threads(gate):
     return pid, tids["worker-0"], tids["status"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("which", ["worker", "main"])
 def test_unhealthy_when_a_thread_hangs(bench, which):
     """The answer names the thread; it needs neither of both. Everything else that the main thread would answer is
@@ -359,6 +360,7 @@ def test_guesses_cost_a_connection_each(plain):
     assert answer.count(b"HTTP/1.1 403") == 1 and b"Connection: close" in answer
 
 
+@pytest.mark.long
 def test_a_new_token_is_in_force_at_once(bench):
     """The gate watches the file. A file that cannot be used leaves the old token in force."""
     path = token_file(bench)
@@ -570,6 +572,7 @@ def acting(bench):
     return gate_of(bench, bench.backend(users=USERS), status_token_file=token_file(bench).name, ban_points=100)
 
 
+@pytest.mark.long
 def test_end(bench, acting):
     alice = bench.client(acting).establish()
     bob = bench.client(acting, user="bob", password=USERS["bob"]).establish()
@@ -587,6 +590,7 @@ def test_end(bench, acting):
     acting.wait_log(r'by=status .*action=end .*error="no tunnel matches"')
 
 
+@pytest.mark.long
 def test_end_of_a_server(bench, acting):
     """BACKEND or BACKEND/SERVER, as of `ctl end server`."""
     name = view(acting, "servers")["items"][0]["server"]
