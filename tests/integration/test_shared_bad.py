@@ -157,7 +157,7 @@ class Hostile:
         rows = [(b"u:" + EVIL, b"manual"), (b"n:198.51.100.0/24", b"manual"), (b"e:user=bob" + EVIL[1:2], b"end"),
                 (b"n:" + EVIL, b"manual"), (b"n:198.51.100.0/24", b"lift")]
         return [field for n, (subject, kind) in enumerate(rows, 1)
-                for field in (b"%d" % n, subject, kind, EVIL, b"60000")]
+                for field in (b"%d" % n, subject, kind, EVIL, b"60000", b"%d" % n)]
 
     def __call__(self, words):
         if words[0] in self.fails:
@@ -167,7 +167,7 @@ class Hostile:
             strangers = [b"%b%d-%d" % (EVIL * 8, self.beats, n) for n in range(60)]
             self.beats += 1
             gates = [words[4], words[5], *(field for name in strangers for field in (name, info))]
-            return self.fails.get("beat") or [0, b"epoch", gates, self.changes()]
+            return self.fails.get("beat") or [0, b"epoch", gates, self.changes(), 1]
         if words[0] in (b"EVAL", b"EVALSHA") and len(words) == 12:
             return self.fails.get("enter") or [0]
         return plausible(words)

@@ -171,6 +171,9 @@ static void server_write(const char *text)
 }
 
 /* Runs the loop once, and lets the server act once. */
+/* The most turns of the loop until an event. A thread resolves names meanwhile. */
+enum { PATIENCE = 2000000 };
+
 static void step(void)
 {
     worker_settle(&g.w);
@@ -336,7 +339,7 @@ static void a_check_waits_for_its_ticket(void **state)
     for (size_t i = 0; i < 2; i++) {
         begin_at("tls", NULL, i == 0 ? tickets : no_tickets);
         sweep(1000);
-        for (int n = 0; n < 20000 && (g.ssl == NULL || !SSL_is_init_finished(g.ssl)); n++)
+        for (int n = 0; n < PATIENCE && (g.ssl == NULL || !SSL_is_init_finished(g.ssl)); n++)
             step();
         steps(2000);
         assert_true(state_of().check_ms != UINT64_MAX && g.server >= 0);
@@ -346,7 +349,7 @@ static void a_check_waits_for_its_ticket(void **state)
         assert_true(g.server >= 0);
         sweep(2000);
         assert_int_equal(has_session(), i == 0);
-        for (int n = 0; n < 20000 && g.server >= 0; n++)
+        for (int n = 0; n < PATIENCE && g.server >= 0; n++)
             step();
         assert_int_equal(g.server, -1); /* closed in order */
         assert_true(state_of().up);
@@ -356,7 +359,7 @@ static void a_check_waits_for_its_ticket(void **state)
 
 static void until_session(bool has)
 {
-    for (int n = 0; n < 20000 && has_session() != has; n++)
+    for (int n = 0; n < PATIENCE && has_session() != has; n++)
         step();
     assert_int_equal(has_session(), has);
 }
@@ -367,7 +370,7 @@ static void a_failed_check_has_no_session(void **state)
     begin_at("sstp", good, tickets);
     sweep(1000);
     until_session(true); /* its ticket came before the answer */
-    for (int n = 0; n < 20000 && g.server >= 0; n++)
+    for (int n = 0; n < PATIENCE && g.server >= 0; n++)
         step();
     steps(200);
     g.answer = "HTTP/1.1 503 No\r\n\r\n";
