@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <utlist.h>
 
 #include "base/insist.h"
 #include "shared/shared_inquiries.h"
@@ -12,6 +11,10 @@ enum {
     LIFT_MS = 24 * 3600 * 1000,           /* how long the store keeps a lift */
     FIELDS = 6,                           /* of a change: see SHARED_BEAT */
 };
+
+/* A stamp, and later ones, are exact in the store, which calculates with doubles. Orders have it.
+ */
+static const int64_t STAMP_MAX = 9000000000000000;
 
 /* ---- to the store ---- */
 
@@ -128,7 +131,8 @@ static void offer_ban(void *to, const struct shared_ban *ban)
 
 static void offer_change(struct offering *o, const struct shared_change *change)
 {
-    struct shared_op *op = change->offer ? offered_op(o) : NULL;
+    const bool wanted = change->offer && change->until_ms > shared_now(o->s);
+    struct shared_op *op = wanted ? offered_op(o) : NULL;
 
     if (op != NULL)
         change_add(o->s, op, change);
@@ -185,7 +189,7 @@ static bool change_read(const struct shared_reply *list, size_t at, struct share
     if (subject.n == 0 || subject.n > SHARED_SUBJECT_MAX || strlen(out->subject) != subject.n ||
         !kind_of(shared_reply_text(shared_reply_item(list, at + 2)), &out->kind) ||
         !field_number(shared_reply_item(list, at + 4), &left) || left <= 0 ||
-        !field_number(shared_reply_item(list, at + 5), made) || *made < 0)
+        !field_number(shared_reply_item(list, at + 5), made) || *made < 0 || *made > STAMP_MAX)
         return false;
     out->left_ms = left > LEFT_MAX_MS ? LEFT_MAX_MS : (uint64_t)left;
     return true;

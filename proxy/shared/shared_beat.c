@@ -14,7 +14,6 @@ void shared_beat(struct shared *s)
 
     if (s->beating || !shared_link_ready(&s->link))
         return;
-    shared_changes_sweep(&s->bans, shared_now(s));
     s->ops->describe(s->arg, info);
     struct shared_op *op = shared_op_new(SHARED_BEAT);
     shared_op_add(op, info);

@@ -21,6 +21,7 @@ enum {
     TICK_MS = 100,
     GATHER_MS = 10, /* at most; see shared_post() */
     BEAT_TICKS = SHARED_BEAT_MS / TICK_MS,
+    SWEEP_TICKS = 10000 / TICK_MS,
     INDEX = 1000, /* of the worker: no worker of calls has it */
 };
 
@@ -151,6 +152,8 @@ static void on_tick(uv_timer_t *timer)
     shared_link_tick(&s->link, shared_now(s));
     if (++s->ticks % BEAT_TICKS == 0)
         shared_beat(s);
+    if (s->ticks % SWEEP_TICKS == 0)
+        shared_changes_sweep(&s->bans, shared_now(s));
     shared_inquiries_tick(s);
     worker_settle(&s->worker);
 }

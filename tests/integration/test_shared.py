@@ -589,7 +589,8 @@ def test_changes_that_make_no_sense_are_skipped(bench, stores):
                "7", 5, "manual", [], "1000", "1",
                "8", "n:127.0.0.5", "manual", "x", "1000", "-1",
                "9", "n:127.0.0.5", "manual", "x", "1000", "soon",
-               "10"]
+               "10", "n:127.0.0.5", "manual", "x", "1000", "9000000000000001",
+               "11"]
     gate = up(single(bench, stores(lambda words: plausible(words, beat=[0, "e", ["g", 1, 2], changes, 1]))))
     assert gate.wait_event("ban")["network"] == "127.0.0.6"
     (net, left, manual), = [line.split() for line in ctl(gate, "bans").splitlines()]
