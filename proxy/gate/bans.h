@@ -1,4 +1,4 @@
-/* bans: keeps the bans of policy/limits.h across restarts: loads, saves and expires them. Main
+/* bans: keeps the bans of policy/limits_bans.h across restarts: loads, saves and expires them. Main
  * thread. */
 #ifndef SSTPGATE_GATE_BANS_H
 #define SSTPGATE_GATE_BANS_H

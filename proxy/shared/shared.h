@@ -12,11 +12,11 @@
  * store gets absolute numbers, and all of them again whenever it may have lost some. So the counts
  * of a gate that dies expire, and a store that was emptied gets all counts again.
  *
- * Bans: each gate keeps all bans itself (policy/limits.h), and the last change of each subject with
- * its time (shared_changes.h); the store has the same changes, numbered. Every SHARED_BEAT_MS a
- * gate takes the changes after the last one that it has seen. A new connection begins with all of
- * them, and then the gate offers those that the store does not have. The later change of a subject
- * wins, wherever two changes meet, so the order of their arrival does not matter.
+ * Bans: each gate keeps all bans itself (policy/limits_bans.h), and the last change of each subject
+ * with its time (shared_changes.h). The store numbers the changes. Every SHARED_BEAT_MS a gate
+ * takes the changes after the last number that it has taken. After a new connection the gate takes
+ * all changes, and then offers its own. The gates and the store keep the later change of a subject,
+ * so the order of arrival does not matter.
  *
  * Questions within a few milliseconds after another one are sent together, because a wake-up of the
  * thread costs more than its work. */
@@ -38,8 +38,8 @@ struct worker;
 
 /* ---- callbacks, in the thread of `shared` ---- */
 
-/* A change of a ban by another gate, or by the sum of points of several. An order to end tunnels is
- * sent in the same way, but no gate keeps it, so it is lost while the store is down. */
+/* A change of a ban by another gate, or by the sum of the points of several gates. An order to end
+ * tunnels is sent in the same way, but no gate keeps it, so it is lost while the store is down. */
 struct shared_ban {
     const char *subject; /* "u:USER", "n:NET", "*" with SHARED_LIFT only, "e:..." with SHARED_END */
     enum shared_ban_kind {
@@ -83,10 +83,10 @@ struct shared_ops {
     void (*bans)(void *arg, void (*each)(void *to, const struct shared_ban *ban), void *to);
     /* Writes the description of this gate for the other ones: a text without line ends. */
     void (*describe)(void *arg, char out[SHARED_INFO_MAX]);
-    /* Reports that the store is in use (why NULL), or why it is not. Called for each change, and
-     * again with another reason. */
+    /* Reports that the store is in use (why NULL), or why it is not. Called for each change of the
+     * state, and for each failure, also with the same reason. */
     void (*on_store)(void *arg, const char *store, const char *why);
-    /* Arranges an answer by shared_reply_pages(). Never called for more than 256 in a beat. */
+    /* Arranges an answer by shared_reply_pages(). Called for at most 256 questions in a beat. */
     void (*on_question)(void *arg, const struct shared_question *q);
     /* Takes ownership: shared_answers_free(). */
     void (*on_answers)(void *arg, struct shared_answers *a);
@@ -126,8 +126,8 @@ void shared_release(struct shared *s, const char *subject);
 
 /* ---- from any thread ---- */
 
-/* Adds points of an address, which the store sums up over all gates; it bans the address for
- * ban_ms at ban_points. slot_ms: see policy/points.h. net: a network as text. */
+/* Adds points of an address. The store sums them up over all gates, and bans the address for ban_ms
+ * at ban_points. slot_ms: see policy/points.h. net: a network as text. */
 struct shared_points {
     const char *net;
     unsigned points, ban_points;
@@ -135,7 +135,7 @@ struct shared_points {
 };
 void shared_points(struct shared *s, const struct shared_points *p);
 
-/* Announces a ban, a lift or an order that was made here. `by` is not used. */
+/* Sends the other gates a ban, a lift or an order of this gate. `by` is not used. */
 void shared_ban(struct shared *s, const struct shared_ban *ban);
 
 /* Asks the gate `only`, or all other gates (NULL). on_answers is called once, when each of them has

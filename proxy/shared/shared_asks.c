@@ -19,7 +19,7 @@ struct shared_ask {
     unsigned max;
     uint32_t rate_count;
     uint64_t step_us;
-    struct shared_op *op; /* its command; NULL: answered */
+    struct shared_op *op; /* the command; NULL: answered, or not sent */
     bool answered;
     enum shared_verdict verdict;
     uint64_t due_ms;
@@ -41,8 +41,8 @@ static void offer_count(void *to, const char *subject, unsigned n)
         offering_send(o);
 }
 
-/* Takes back the counts that were released, so that the next question is asked without them. The
- * store gets them with the next tick. */
+/* Takes back the counts that were released, so that the next question does not contain them. The
+ * next tick sends them to the store. */
 static void take_releases(struct shared *s)
 {
     INSIST(pthread_mutex_lock(&s->lock) == 0);
@@ -93,8 +93,8 @@ static void ask_free(struct shared_ask *ask)
     free(ask);
 }
 
-/* Frees the questions, in the thread of `shared`. A shared_forget() was handled before, because
- * letters stay in order. */
+/* Frees the questions, in the thread of `shared`. Any shared_forget() of them was handled before,
+ * because the mailbox keeps the order. */
 static void batch_done(void *arg)
 {
     struct shared_ask *ask = arg, *next;
@@ -106,7 +106,7 @@ static void batch_done(void *arg)
     }
 }
 
-/* Hands answers over. One may make the worker forget another of the same batch. */
+/* Hands over the answers. The worker may forget a question of the batch during an answer. */
 static void batch_deliver(void *arg)
 {
     struct shared_ask *first = arg;

@@ -10,11 +10,11 @@ void shared_asks_init(struct shared *s); /* after worker_init */
 void shared_asks_stop(struct shared *s); /* closes the timer */
 void shared_asks_fini(struct shared *s); /* after the end of the thread */
 
-/* Gives each worker all its answers of this callback at once. */
+/* Hands over the answers of this callback, to each worker all of its answers at once. */
 void shared_asks_settle(struct shared *s);
 
-/* Handles the store's decision. If it is late, the question has had its answer, and the count is
- * written again. */
+/* Handles the store's decision. A late decision has no effect but that the count is written again,
+ * because the question has already had its answer. */
 void shared_asks_on_enter(struct shared *s, const struct shared_op *op,
                           const struct shared_reply *a);
 

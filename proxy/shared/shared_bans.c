@@ -7,9 +7,9 @@
 #include "shared/shared_inquiries.h"
 
 enum {
-    LEFT_MAX_MS = 30 * 24 * 3600 * 1000u, /* of a ban */
-    LIFT_MS = 24 * 3600 * 1000,           /* how long the store keeps a lift */
-    FIELDS = 6,                           /* of a change: see SHARED_BEAT */
+    LEFT_MAX_MS = 30 * 24 * 3600 * 1000u, /* longest ban that is taken from the store */
+    LIFT_MS = 24 * 3600 * 1000,           /* lifetime of a lift in the store */
+    FIELDS = 6,                           /* fields of a change: see SHARED_BEAT */
 };
 
 /* A stamp, and later ones, are exact in the store, which calculates with doubles. Orders have it.
@@ -40,7 +40,7 @@ static void ban_add(struct shared_op *op, const struct shared_ban *ban, uint64_t
     shared_op_add_change(op, ban->subject, kinds[ban->kind], ban->left_ms, made, floor);
 }
 
-/* Adds a change with the time when it was made, by the clock of the store. */
+/* Adds a change to a BAN, with the time of the change by the clock of the store. */
 static void change_add(struct shared *s, struct shared_op *op, const struct shared_change *change)
 {
     const uint64_t now = shared_now(s);
@@ -63,7 +63,8 @@ static void ban_send(struct shared *s, struct shared_op *op)
         s->offer = true;
 }
 
-/* An order to end tunnels, or a question, is not repeated. */
+/* Sends an order to end tunnels, or a question, once: the gate does not keep it, so it is lost if
+ * the store is down. */
 static void on_order(void *arg)
 {
     struct letter *l = arg;
@@ -105,7 +106,8 @@ void shared_ban(struct shared *s, const struct shared_ban *ban)
     worker_post(&s->worker, on_ban, l);
 }
 
-/* Returns the command that the offering fills. NULL: the store does not get it. */
+/* Returns the command that collects the offered changes, after it has sent a full one. NULL: the
+ * link has refused a command, so the offering has failed. */
 static struct shared_op *offered_op(struct offering *o)
 {
     if (o->op != NULL && o->op->count == SHARED_BAN_FIELDS * SHARED_OP_BANS)
@@ -115,8 +117,7 @@ static struct shared_op *offered_op(struct offering *o)
     return o->op;
 }
 
-/* Offers a ban that was not made here and did not come from the store: that of a process before
- * this one. */
+/* Offers a ban that has no change, such as a ban that was made by a process before this one. */
 static void offer_ban(void *to, const struct shared_ban *ban)
 {
     struct offering *o = to;
@@ -149,8 +150,9 @@ void shared_bans_offer(struct shared *s, struct offering *o)
     offering_send(o);
 }
 
-/* Changes are read again if the store has later ones, which may not have been taken while those of
- * this gate were offered. A lift of all that is offered hides all changes. */
+/* Acknowledges the changes of the command. The next BEAT reads all changes again if the store has
+ * skipped a change, because this gate has ignored the store's change of the subject while its own
+ * was offered; or if the command has a lift of all, which made this gate ignore all changes. */
 void shared_bans_answered(struct shared *s, const struct shared_op *op,
                           const struct shared_reply *a)
 {
@@ -165,7 +167,7 @@ void shared_bans_answered(struct shared *s, const struct shared_op *op,
 
 /* ---- from the store ---- */
 
-/* Reads the number of a field. Returns false if it is none. */
+/* Reads a field as a number. Returns false if the field is no number. */
 static bool field_number(const struct shared_reply *a, int64_t *out)
 {
     const struct span text = shared_reply_text(a);
@@ -177,7 +179,7 @@ static bool field_number(const struct shared_reply *a, int64_t *out)
     return *end == '\0';
 }
 
-/* Reads the fields of a change from `at` on. Returns false if they are invalid. */
+/* Reads the change whose fields begin at `at`. Returns false if a field is invalid. */
 static bool change_read(const struct shared_reply *list, size_t at, struct shared_ban *out,
                         int64_t *made)
 {
@@ -195,7 +197,7 @@ static bool change_read(const struct shared_reply *list, size_t at, struct share
     return true;
 }
 
-/* Applies the bans that are later than a lift of all, which has ended them. */
+/* Applies again the bans that are later than a lift of all, because on_ban has ended all bans. */
 static void apply_again(struct shared *s)
 {
     const struct shared_change *at, *next;
@@ -210,7 +212,7 @@ static void apply_again(struct shared *s)
     }
 }
 
-/* Applies a change of a ban, unless this gate has a later one. Invalid changes are skipped. */
+/* Applies a change of a ban, unless this gate has a later one. Skips an invalid change. */
 static void take_change(struct shared *s, const struct shared_reply *list, size_t at)
 {
     int64_t number, made;
@@ -222,7 +224,7 @@ static void take_change(struct shared *s, const struct shared_reply *list, size_
     if (!change_read(list, at, &ban, &made))
         return;
     if (ban.kind == SHARED_END || ban.kind == SHARED_ASK) {
-        if (number <= s->ordered) /* taken already: the gate reads all changes again */
+        if (number <= s->ordered) /* already taken: see `again` */
             return;
         s->ordered = number;
     } else if (!shared_changes_take(&s->bans, ban.subject, ban.kind, (uint64_t)made,

@@ -71,8 +71,8 @@ static void store_failed(struct shared *s, struct span error)
     shared_link_drop(&s->link, why);
 }
 
-/* Sends the store all counts, and all bans that it may have lost. Commands that the link refuses
- * are rebuilt after the next beat. */
+/* Sends the store all counts, and the bans that it may not have. If the link refuses a command, the
+ * offer is rebuilt after the next beat. */
 static void offer_all(struct shared *s)
 {
     struct offering o = {.s = s};
@@ -85,8 +85,8 @@ static void offer_all(struct shared *s)
         s->offer = true;
 }
 
-/* The first valid answer of a connection shows that the store can be used: not a replica, for
- * instance, which permits the login. */
+/* Handles the answer to a BEAT. Only a valid answer shows that the store can be used: a replica,
+ * for instance, permits the login, and does not report itself if ROLE is forbidden. */
 void shared_beat_answered(struct shared *s, const struct shared_reply *a)
 {
     const int64_t fresh = shared_reply_number(shared_reply_item(a, 0), -1);

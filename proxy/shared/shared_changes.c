@@ -59,7 +59,7 @@ static struct shared_change *change_add(struct shared_changes *c, const char *su
     return added;
 }
 
-/* Returns the least stamp of a change that replaces this one. NULL: 0. */
+/* Returns the minimum stamp of a change that replaces `change`. NULL: 0. */
 static uint64_t floor_over(const struct shared_change *change)
 {
     if (change == NULL)
@@ -72,7 +72,7 @@ static uint64_t larger(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-/* Drops all changes. Returns the least stamp of a change that replaces them. */
+/* Drops all changes. Returns the minimum stamp of a change that replaces them. */
 static uint64_t drop_all(struct shared_changes *c)
 {
     struct shared_change *at, *next;
@@ -102,8 +102,9 @@ const struct shared_change *shared_changes_make(struct shared_changes *c, const 
     return made;
 }
 
-/* Drops the changes that are not later than a lift of all, and those of which only the store knows
- * whether they are: it reports them again. Returns whether there were any. */
+/* Drops the changes that are not later than a lift of all. Drops also the changes that the store
+ * has but whose stamp is unknown: if they are later, the store still has them, and the gate takes
+ * them again. Returns whether a change was dropped. */
 static bool drop_earlier(struct shared_changes *c, uint64_t stamp)
 {
     struct shared_change *at, *next;
@@ -118,8 +119,8 @@ static bool drop_earlier(struct shared_changes *c, uint64_t stamp)
     return any;
 }
 
-/* Returns whether the known change, which may be NULL, is later than one in the store. The store
- * does not have a change whose stamp is not known, as long as it is offered. */
+/* Returns whether `known`, which may be NULL, is later than a change in the store. An offered
+ * change without a stamp counts as later, because the store has not stamped it yet. */
 static bool is_later(const struct shared_change *known, uint64_t stamp)
 {
     return known != NULL && (known->stamp > stamp || (known->stamp == 0 && known->offer));

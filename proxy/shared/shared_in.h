@@ -29,11 +29,11 @@ struct letter {
     uint64_t made_us, left_ms; /* of a ban */
 };
 
-/* A list of counts or bans on its way to the store, with few commands. */
+/* Counts or bans that are sent to the store in few commands. */
 struct offering {
     struct shared *s;
     struct shared_op *op; /* the command that is being filled; NULL: none */
-    bool lost;            /* the store did not get a command */
+    bool lost;            /* the link has refused a command */
 };
 
 struct shared {
@@ -60,13 +60,13 @@ struct shared {
     size_t seek_count;
 
     bool beating;              /* a BEAT waits for its answer */
-    uint64_t beat_us;          /* when it was sent */
+    uint64_t beat_us;          /* time of the last BEAT */
     struct shared_clock clock; /* of the store */
     bool offer;                /* the store may have lost counts and bans of this gate */
     char epoch[128];           /* of the store, at the last BEAT; "": none yet */
-    int64_t known;             /* the last change of a ban that was taken */
+    int64_t known;             /* number of the last change that was taken; -1: none */
     bool again;                /* the next BEAT reads all changes of bans */
-    int64_t ordered;           /* the last order of another gate that was taken */
+    int64_t ordered;           /* number of the last order or question that was taken; -1: none */
     struct shared_changes bans;
     struct {
         char *gate, *info;

@@ -7,8 +7,9 @@
     "local P, me = ARGV[1], ARGV[2]\n"                                                             \
     "local function int(x) return string.format('%.0f', x) end\n"
 
-/* Writes a change of a ban, and removes up to 16 expired ones, so that expired changes do not
- * accumulate. A lift of all removes the earlier changes; orders and questions stay as they are. */
+/* Writes a change of a ban, and removes up to 16 expired changes, so that they do not accumulate. A
+ * lift of all removes the changes that are not later. Orders and questions have the stamp 9e15, so
+ * a lift does not remove them. */
 #define BAN                                                                                        \
     "local function order(s) return string.find(s, '^[eq]:') end\n"                                \
     "local function stamp(s) return tonumber(redis.call('ZSCORE', P .. 'b:a', s)) end\n"           \

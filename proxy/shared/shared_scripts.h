@@ -1,4 +1,4 @@
-/* shared_scripts: the scripts (Lua) that run inside of the store: one for each decision, because
+/* shared_scripts: the scripts (Lua) that run inside the store: one for each decision, because
  * the store runs a script atomically. They use the clock of the store, so the clocks of the gates
  * do not matter. All keys begin with the prefix P:
  *
@@ -9,14 +9,14 @@
  *   P b:m         hash        e: the epoch of the store's content; n: the number of the last change
  *   P b:l         sorted set  the bans, by the number of their last change
  *   P b:u         sorted set  the bans, by their end
- *   P b:a         sorted set  the bans, by their stamp: the time of their last change; 0: not known
+ *   P b:a         sorted set  the bans, by the stamp of their last change; 0: unknown
  *   P b:v         hash        the bans: KIND GATE
  *   P v:ID        list        the answers to a question: GATE, PAGE, ...; for some seconds
  *   P k:NAME      string      the sealed outcome of a login at RADIUS
  *   P a:NAME      list        the sealed addresses of the clients of a login
  *
  * A subject of a count is `u:USER` or `a:NET`, that of a ban `u:USER`, `n:NET` or `*` (all). The
- * kind `lift` is the end of a ban, which is kept for a day so that every gate learns it. Orders
+ * kind `lift` is the end of a ban, which is kept for a day so that every gate takes it. Orders
  * (`e:...`, kind `end`) and questions (`q:ID`, a line end, the text; kind `ask`) are kept like
  * bans, for a few seconds. */
 #ifndef SSTPGATE_SHARED_SHARED_SCRIPTS_H
@@ -34,10 +34,10 @@ enum shared_script {
     SHARED_COUNT,
     /* P GATE NET POINTS SLOT BAN_POINTS BAN_TIME -> [1 banned or 0] */
     SHARED_POINTS,
-    /* P GATE SUBJECT KIND LEFT MADE FLOOR ... -> [skipped]: changes of bans. MADE, microseconds: at
-     * least when the change was made; 0: not known, which any other change of the subject precedes.
-     * The stamp is MADE, but not later than now, unless FLOOR is. A change that is not later than
-     * that in the store is skipped. */
+    /* P GATE SUBJECT KIND LEFT MADE FLOOR ... -> [skipped]: changes of bans. MADE: upper bound of
+     * the time of the change, in microseconds; 0: unknown, so any change with a stamp is later. The
+     * stamp is MADE, at most the present time, but at least FLOOR. The script skips a change if the
+     * store has the same change, or a later one of the subject or of all. */
     SHARED_BAN,
     /* P GATE ID FLAG PAGE MAX TIME -> [1, or 0: the list is full]: appends a page to the answers;
      * FLAG `.`: the last one of the gate, `+`: not */

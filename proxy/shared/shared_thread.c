@@ -19,10 +19,10 @@
 
 enum {
     TICK_MS = 100,
-    GATHER_MS = 10, /* at most; see shared_post() */
+    GATHER_MS = 10, /* longest time of the timer; see shared_post() */
     BEAT_TICKS = SHARED_BEAT_MS / TICK_MS,
     SWEEP_TICKS = 10000 / TICK_MS,
-    INDEX = 1000, /* of the worker: no worker of calls has it */
+    INDEX = 1000, /* index of this worker, which no worker of calls has */
 };
 
 struct shared_part {
@@ -51,7 +51,7 @@ static void on_lost(void *arg, const char *why)
     shared_inquiries_end(s, why);
 }
 
-/* Logs an error of a single command, for instance because a key has another type. */
+/* Logs the error of a single command, for instance about a key of another type. */
 static void log_error(struct shared *s, struct span error)
 {
     struct log_line l;
@@ -63,8 +63,9 @@ static void log_error(struct shared *s, struct span error)
     log_end(&l);
 }
 
-/* Sends a command again, with its script, which the store has forgotten. A list of all counts is
- * sent without them, and offered again, because it would remove counts that were sent after it. */
+/* Sends a command again, with its script, because the store has forgotten the script. A COUNT with
+ * `*` is sent without its counts, which are then offered again, because `*` would remove the counts
+ * that were sent after the command. */
 static bool sent_again(struct shared *s, struct shared_op *op, struct span error)
 {
     const struct span noscript = span_str("NOSCRIPT");
@@ -119,12 +120,12 @@ static void on_gather(uv_timer_t *timer)
 {
     struct shared *s = timer->data;
 
-    atomic_store(&s->gathering, false); /* before: what is posted after this call wakes the loop */
+    atomic_store(&s->gathering, false); /* first, so that later posts wake the loop */
     worker_deliver(&s->worker);
     worker_settle(&s->worker);
 }
 
-/* Is the last step of each callback. */
+/* Ends a callback: hands over the answers, and starts the timer after a question. */
 static void on_settle(struct worker_part *p)
 {
     struct shared *s = ((struct shared_part *)p)->s;
@@ -147,7 +148,7 @@ static void on_tick(uv_timer_t *timer)
 {
     struct shared *s = timer->data;
 
-    worker_deliver(&s->worker); /* what was posted quietly */
+    worker_deliver(&s->worker); /* quiet posts do not wake the loop */
     shared_asks_tick(s);
     shared_link_tick(&s->link, shared_now(s));
     if (++s->ticks % BEAT_TICKS == 0)
@@ -207,7 +208,7 @@ void shared_run(struct shared *s)
     s->ops->on_ended(s->arg);
 }
 
-/* Takes the gate's counts out of the store: a lease of no time. */
+/* Removes the gate's counts from the store with a lease of 0 ms. */
 static void say_goodbye(struct shared *s)
 {
     const char *argv[] = {s->c->prefix, s->c->gate, "0"};
