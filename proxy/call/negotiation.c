@@ -398,8 +398,8 @@ struct negotiation_answer negotiation_from_client(struct negotiation *n,
     return negotiation_refuse(REASON_CLIENT_OUT_OF_PLACE);
 }
 
-/* Judges the early Call Connected when the server has accepted the user by this packet. late: the
- * other gates were asked. */
+/* Judges the early Call Connected, because the server has accepted the user with this packet. late:
+ * the other gates are not asked (again). */
 static struct negotiation_answer judge_result(struct negotiation *n, struct span packet, bool late)
 {
     enum negotiation_verdict v = NEGOTIATION_CONNECTED;

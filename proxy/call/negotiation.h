@@ -57,9 +57,10 @@ struct negotiation_answer negotiation_from_backend(struct negotiation *n,
  * will arrive. NEGOTIATION_WAIT again: not late, and no known key made its MAC. */
 struct negotiation_answer negotiation_try_key(struct negotiation *n, uint64_t now_ms, bool late);
 
-/* Asks the other gates for the outcome that NEGOTIATION_ASK needs. on_answer is called once and
- * soon, in the thread of `from`, unless the negotiation is freed before. Then, and if this function
- * returns false, judge answer.octets again with negotiation_ask_again. */
+/* Asks the other gates for the outcome that NEGOTIATION_ASK needs. on_answer is called once, after
+ * at most shared-timeout, in the thread of `from`, unless the negotiation is freed before. After
+ * on_answer, or if this function returns false, call negotiation_ask_again with answer.octets,
+ * which judges them without another question. */
 bool negotiation_ask(struct negotiation *n, struct worker *from, void (*on_answer)(void *arg),
                      void *arg);
 struct negotiation_answer negotiation_ask_again(struct negotiation *n, struct span octets,

@@ -294,8 +294,8 @@ static bool early_holds(struct negotiation *n)
     return false;
 }
 
-/* Returns whether the outcome of the login at RADIUS could still be the ground for an early message
- * without a key. */
+/* Returns whether another gate may have the outcome of the login at RADIUS that an early message
+ * without a key needs. */
 static bool outcome_may_come(const struct negotiation *n)
 {
     const struct keyring_login login = login_of(n);

@@ -84,8 +84,9 @@ struct negotiation_answer negotiation_binding_connected(struct negotiation *n,
 struct negotiation_answer negotiation_binding_try_key(struct negotiation *n, uint64_t now_ms,
                                                       bool late);
 
-/* Judges whether the MAC was made with a key of the login that has succeeded. Call Connected may
- * have been forwarded before that login had ended. ASKS, unless late: another gate may know. */
+/* Judges whether a key of the login that has succeeded made the MAC, because Call Connected may
+ * have been forwarded before the end of that login. BINDING_ASKS, not if late: another gate may
+ * have the outcome of the login. */
 enum binding_verdict { BINDING_HOLDS, BINDING_FAILS, BINDING_ASKS };
 enum binding_verdict negotiation_binding_holds(struct negotiation *n, bool late);
 

@@ -248,7 +248,7 @@ static void user_decided(struct call *call, bool granted)
 }
 
 /* Keeps the packet that brings the tunnel up until the other gates have answered, or the count of
- * all gates is known; or, no-op, until both are. */
+ * all gates is known. No-op in COUNT, because the call then waits for both, one after the other. */
 static void park(struct call *call, struct span octets, bool from_client)
 {
     if (call->state == CALL_COUNT)
@@ -295,8 +295,8 @@ static void others_answered(void *arg)
     judge_again(call, span_of(call->parked.octets, call->parked.n));
 }
 
-/* Asks the other gates about the packet of the server that brings the tunnel up. A call that drains
- * ends soon: it is judged by what is known. */
+/* Asks the other gates about the packet of the server that brings the tunnel up. Judges the packet
+ * without them if the call drains, because it ends soon. */
 static void ask_others(struct call *call, struct span octets)
 {
     if (call->state != CALL_NEGOTIATE ||

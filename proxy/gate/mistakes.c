@@ -17,7 +17,7 @@
 
 /* ---- calls that return to the gate ---- */
 
-/* Returns whether host is an address; "localhost" is one without the network (RFC 6761 6.3). */
+/* Returns whether host is an address; "localhost" is one without a query to DNS (RFC 6761 6.3). */
 static bool read_address(const char *host, uint16_t port, struct addr *out)
 {
     char text[ADDR_TEXT_MAX];
@@ -67,7 +67,8 @@ static void check_loops(const struct mistakes_section *s, const struct config_ba
     }
 }
 
-/* Warns about an ACME client that is this gate: a validation would return to it until its bound. */
+/* Warns about an ACME client that is this gate: a validation would return to the gate until the
+ * bound on connections. */
 static void check_acme(const struct mistakes_section *s, const char *key, const struct addr *acme)
 {
     char text[ADDR_TEXT_MAX];
@@ -206,7 +207,7 @@ static void check_listener(const struct mistakes_section *s, const struct config
                       "trusted-proxies contains every address, so any client can forge its own");
 }
 
-/* Not an error, because the crypto-binding of PAP needs no key. */
+/* Warns about `rewrite` without keys: no error, because the crypto-binding of PAP needs none. */
 static void check_binding_keys(const struct mistakes_section *s, const struct config_backend *b)
 {
     if (config_has_calls(s->c, b) && b->binding == CONFIG_BINDING_REWRITE &&
@@ -294,7 +295,7 @@ static void check_hosts(const struct mistakes_section *s, const struct site_list
                 l->config->host.item[i]);
 }
 
-/* A listener whose certificate is compared with the hashes of a backend. */
+/* A backend, and the listener whose certificates are compared with its hashes. */
 struct own_leaf {
     const struct mistakes_section *s;
     const struct config_backend *backend;
@@ -325,7 +326,8 @@ static void on_leaf(void *arg, struct span der)
             o->listener);
 }
 
-/* If both sides have the same certificate, no message must be re-signed: passthrough. */
+/* Warns about hashes of this gate's certificates. Skips a backend with passthrough: both sides have
+ * the same certificate there, because no message is re-signed. */
 static void check_pins(const struct mistakes_section *s, const struct site *site,
                        const struct config_backend *b)
 {

@@ -224,7 +224,7 @@ static const struct idle_key {
     enum config_section in;
     const char *name;
     bool (*idle)(const struct config *c, const void *section);
-    const char *why; /* after "NAME has no effect " */
+    const char *why; /* end of the warning "NAME has no effect ..." */
 } idle_keys[] = {
     {LISTENER, "acme-http", has_no_http, "without listen-http"},
     {GATE, "ban-time", has_no_bans, no_points},

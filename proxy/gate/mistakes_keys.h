@@ -1,6 +1,6 @@
-/* mistakes_keys: warnings about keys that have no effect beside the other keys, and what decides
- * that. For the files that implement mistakes.h only. section: a struct config_listener or
- * config_backend of c. */
+/* mistakes_keys: warnings about keys that have no effect because of other keys, and the conditions
+ * of these warnings. For the files that implement mistakes.h only. section: a struct
+ * config_listener or config_backend of c. */
 #ifndef SSTPGATE_GATE_MISTAKES_KEYS_H
 #define SSTPGATE_GATE_MISTAKES_KEYS_H
 

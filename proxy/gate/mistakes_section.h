@@ -19,7 +19,7 @@ struct mistakes_section {
     FILE *to;
 };
 
-/* to: receives the warnings. */
+/* Returns a section; `to` receives its warnings. */
 struct mistakes_section mistakes_section_of(const struct config *c, enum config_section in,
                                             size_t index, FILE *to);
 

@@ -300,7 +300,7 @@ void shared_logins_gate(struct shared_logins *l, const char *gate, const char *i
     theirs += strlen(" secret=");
     if (span_eq(span_of(theirs, strcspn(theirs, " ")), span_str(l->print)) || was_logged(l, gate) ||
         !log_begin_limited(&line, LOG_LEVEL_WARNING, "shared", &l->limit_strangers, now_ms(),
-                           STRANGERS_PER_SECOND)) /* a hostile store may name new ones each time */
+                           STRANGERS_PER_SECOND)) /* a hostile store may name new gates each time */
         return;
     note_logged(l, gate);
     log_str(&line, "gate", gate);

@@ -50,7 +50,7 @@ struct shared_logins {
     bool refused_logged; /* since the last good entry */
     struct {
         char gate[SHARED_INFO_MAX + 1];
-    } stranger[SHARED_GATES_MAX]; /* gates with another secret, which were logged */
+    } stranger[SHARED_GATES_MAX]; /* gates with another secret that were logged */
     size_t strangers;
     struct log_limit limit_strangers;
 };

@@ -393,9 +393,10 @@ static void on_describe(void *arg, char out[SHARED_INFO_MAX])
         snprintf(out + n, SHARED_INFO_MAX - (size_t)n, " secret=%s", s->logins.print);
 }
 
-/* Logs a failure only if it differs from the last line, because the link retries forever. A store
- * that fails again and again, soon after each login, gets few lines: one that is left out follows
- * with the next failure, and the end of a failure without a line needs none. */
+/* Logs the state of the store if it differs from the last line, because the link retries forever.
+ * Lines about failures are rate-limited, because a store may fail soon after each login, each time
+ * with another reason. A suppressed line does not count as the last line: the next failure can be
+ * logged, and a store that is up again is not logged if the last line says `up`. */
 static void on_store(void *arg, const char *store, const char *why)
 {
     struct shared_service *s = arg;

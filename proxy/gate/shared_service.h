@@ -44,8 +44,8 @@ struct shared_service {
     bool stopping;
     atomic_bool ended;
     /* in the thread of `shared`: */
-    bool is_up;                 /* in the last line about the store */
-    char why[SHARED_WHY_MAX];   /* the failure in that line; "": none */
+    bool is_up;                 /* state in the last line about the store */
+    char why[SHARED_WHY_MAX];   /* failure in that line; "": none */
     struct log_limit limit_ban; /* of lines about bans of other gates */
     struct log_limit limit_store;
 };

@@ -1,5 +1,5 @@
-/* limits_bans: points and bans of clients, by points or by an administrator: the other half of
- * limits.h, with the same object, and the same rules for threads, clocks and memory. */
+/* limits_bans: points of clients, and bans by points or by an administrator. Its functions use the
+ * object of limits.h, with the same rules for threads, clocks and memory. */
 #ifndef SSTPGATE_POLICY_LIMITS_BANS_H
 #define SSTPGATE_POLICY_LIMITS_BANS_H
 

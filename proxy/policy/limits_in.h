@@ -1,5 +1,4 @@
-/* limits_in: what limits.c and limits_bans.c have in common: the object and its lock. For these
- * files only. */
+/* limits_in: the object of limits.c and limits_bans.c, and its lock. For these files only. */
 #ifndef SSTPGATE_POLICY_LIMITS_IN_H
 #define SSTPGATE_POLICY_LIMITS_IN_H
 

@@ -166,7 +166,8 @@ struct keyring_others {
      * same name. */
     void *(*want_client)(void *arg, const struct keyring_label *label, bool all,
                          struct worker *from, void (*on_answer)(void *to), void *to);
-    /* Begins a search for an outcome like that for clients: keyring_take_outcome brings it. */
+    /* Begins a search for an outcome, as want_client does for clients: keyring_take_outcome
+     * receives the outcome. */
     void *(*await_outcome)(void *arg, const struct keyring_label *label, struct worker *from,
                            void (*on_answer)(void *to), void *to);
     /* Cancels on_answer, before it was called and in its thread. */
@@ -183,8 +184,8 @@ bool keyring_is_shared(const struct keyring *k);
 void keyring_want_outcome(struct keyring *k, const char *radius, const struct keyring_login *login,
                           uint32_t ms);
 
-/* Does the same for a call that waits: on_answer is called once and soon, in the thread of `from`,
- * unless keyring_forget_client is called before. NULL: there are no others. */
+/* Does the same for a call that waits: on_answer is called once, after at most shared-timeout, in
+ * the thread of `from`, unless keyring_forget_client is called before. NULL: no others. */
 void *keyring_await_outcome(struct keyring *k, const char *radius,
                             const struct keyring_login *login, struct worker *from,
                             void (*on_answer)(void *to), void *to);

@@ -1,6 +1,5 @@
-/* shared_in: what the files that implement shared.h have in common: the object, commands, and
- * letters, which other threads post. For these files only. The thread of `shared` only, unless a
- * comment says otherwise. */
+/* shared_in: the object, commands, and letters (posts of other threads) of the files that implement
+ * shared.h. For these files only. The thread of `shared` only, unless a comment says otherwise. */
 #ifndef SSTPGATE_SHARED_SHARED_IN_H
 #define SSTPGATE_SHARED_SHARED_IN_H
 

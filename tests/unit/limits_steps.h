@@ -1,5 +1,5 @@
-/* What the tests of limits.c and limits_bans.c have in common: settings, steps as a table, and what
- * the object counts and lists. */
+/* Helpers for the tests of limits.c and limits_bans.c: settings, tables of steps, and checks of the
+ * counts and lists of the object. */
 #ifndef SSTPGATE_TESTS_LIMITS_STEPS_H
 #define SSTPGATE_TESTS_LIMITS_STEPS_H
 

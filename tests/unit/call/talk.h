@@ -1,5 +1,5 @@
-/* What the tests of negotiations have in common: packets in hex, and a call between a client and a
- * backend that exchange them. */
+/* Helpers for the tests of negotiations: packets in hex, and a call between a client and a backend
+ * that exchange them. */
 #ifndef SSTPGATE_TESTS_TALK_H
 #define SSTPGATE_TESTS_TALK_H
 

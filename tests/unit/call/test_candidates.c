@@ -24,7 +24,7 @@ static void a_key_from_radius(void **state)
     assert_string_equal(c.record.key, "radius");
     assert_string_equal(c.record.method, "eap-tls");
     assert_false(c.record.weak);
-    /* this key is spent, and the other one is not */
+    /* this key is spent, the other key is not */
     const struct keyring_login login = {.user = span_str("User"), .marks = own_marks(&c)};
     struct hlak left[2];
     uint64_t ids[2];
@@ -34,8 +34,8 @@ static void a_key_from_radius(void **state)
     talk_fini(&c);
 }
 
-/* Every account gets keys. The keys of one login do not bind another call, whatever outer name the
- * login had (PROTOCOL.md 5.8). */
+/* RADIUS gives keys to every account. The keys of one login do not bind another call, whatever
+ * outer name the login had (PROTOCOL.md 5.8). */
 static void keys_of_others(void **state)
 {
     (void)state;
@@ -66,7 +66,8 @@ static void keys_of_others(void **state)
     }
 }
 
-/* Retransmissions in PPP are one packet in RADIUS; a login may start over, with LCP or without. */
+/* A packet that PPP retransmits is one packet in RADIUS; a login may start over, with or without
+ * LCP. */
 static void retransmissions_in_eap(void **state)
 {
     (void)state;
@@ -117,8 +118,8 @@ static void another_envelope(void **state)
     talk_fini(&c);
 }
 
-/* A key that came before the server's Success binds the call only if it belongs to the login that
- * succeeds; the same name in another domain is another user. */
+/* A key that arrives before the server's Success binds the call only if it belongs to the login
+ * that succeeds; the same name in another domain is another user. */
 static void an_early_key_from_radius(void **state)
 {
     (void)state;
@@ -249,8 +250,8 @@ static void radius_accepts(struct talk *c)
     keyring_judge(c->keyring, "home", &login, KEYRING_ACCEPTED, NOW);
 }
 
-/* With several gates the Accept may have passed elsewhere. A store that withholds its key does not
- * make zeros a key; an Accept without a key does. */
+/* With several gates the Accept may have passed through another gate. Zeros are accepted after an
+ * Accept without a key, but not if the store withholds the key. */
 static void zeros_wait_for_the_outcome(void **state)
 {
     struct talk c;
@@ -260,7 +261,7 @@ static void zeros_wait_for_the_outcome(void **state)
         talk_init_shared(&c, CONFIG_BINDING_REWRITE, "rewrite_eap_mschapv2_zero_sha256");
         request_and_ack(&c, SSTP_HASH_SHA256);
         eap_tls(&c);
-        assert_int_equal(asked_others, 1); /* when the server has accepted the user */
+        assert_int_equal(asked_others, 1); /* after the server's Success */
         assert_int_equal(give(&c, true, vector_get(c.v, "from_client")), NEGOTIATION_WAIT);
         assert_int_equal(asked_others, 2);
         try_key(&c, false);
@@ -280,8 +281,8 @@ static void zeros_wait_for_the_outcome(void **state)
 }
 
 /* `auto` has forwarded a Call Connected before the end of the login. The packet that brings the
- * tunnel up waits for the outcome, unless the gate has it: an Accept without a key admits the call,
- * and a key that has not made the MAC, or no outcome, does not. */
+ * tunnel up waits for the outcome, unless the gate has it. An Accept without a key admits the call;
+ * the call is refused without an outcome, or if the key did not make the MAC. */
 static void an_early_message_waits_for_the_outcome(void **state)
 {
     enum { KNOWN, ACCEPTED, WRONG_KEY, NONE, ENDS, CASES };
@@ -316,11 +317,11 @@ static void an_early_message_waits_for_the_outcome(void **state)
                 refused(&c, c.answer.verdict, REASON_BINDING_MAC);
         }
         talk_fini(&c);
-        assert_int_equal(searches, i != KNOWN && i != ENDS); /* only a pending one is forgotten */
+        assert_int_equal(searches, i != KNOWN && i != ENDS); /* cancels only a pending search */
     }
 }
 
-/* Nobody is asked about an outcome that is known, or ten seconds after the end of the login. */
+/* The gate does not ask for an outcome that it has, nor ten seconds after the end of the login. */
 static void nobody_is_asked_in_vain(void **state)
 {
     struct talk c;
@@ -470,7 +471,7 @@ static void what_may_pass_the_one_that_waits(void **state)
         {CHALLENGE, 'D', 'P'},
         {EAP_TLS_RESPONSE, 'D', 'D'}, /* after the Success */
         {EAP_TLS_DONE, 'D', 'P'},
-        {PAP, 'D', 'D'}, /* LCP did not agree on it */
+        {PAP, 'D', 'D'}, /* LCP did not agree on PAP */
         {IPCP_REQUEST, 'H', 'P'},
         {IP_DATA, 'H', 'D'},
         {NO_PROTOCOL, 'D', 'D'},
@@ -546,8 +547,8 @@ static void logins_are_noted(void **state)
     }
 }
 
-/* One call cannot push out the notes of the others: a client has one answer to each challenge, and
- * a client that sends more answers is refused. */
+/* One call cannot push out the notes of other calls, because a client has one answer to each
+ * challenge, and a client that sends more answers is refused. */
 static void notes_of_one_call_evict_those_of_no_other(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* Which Call Connected is re-signed, passed or refused, and by which key. */
+/* Call Connected is re-signed with the right key, passed on, or refused. */
 #include "call/negotiation_binding.h"
 
 #include "talk.h"
@@ -258,7 +258,7 @@ static void without_the_users_key(void **state)
         talk_init(&c, CONFIG_BINDING_AUTO, files[i], "rewrite_mschapv2_sha256");
         request_and_ack(&c, SSTP_HASH_SHA256);
         mschapv2(&c);
-        if (files[i] == stale_text) /* there is a key, but not the client's */
+        if (files[i] == stale_text) /* the gate has a key, but not the client's */
             refused(&c, connected(&c), REASON_BINDING_MAC);
         else
             connected_stays(&c, RECORD_BINDING_PASSED);

@@ -10,7 +10,7 @@
 
 enum { HOUR = 3600 * 1000 };
 
-/* Writes the changes in their order as "SUBJECT KIND", with a `?` behind those that are offered. */
+/* Writes the changes in their order as "SUBJECT KIND", with a `?` after each offered change. */
 static const char *list(const struct shared_changes *c)
 {
     static char text[256];
@@ -76,14 +76,14 @@ static void an_acknowledged_change_is_not_offered(void **state)
 
     make(c, "u:b", SHARED_MANUAL);
     shared_changes_ack(c, "u:a", first);
-    shared_changes_ack(c, "u:b", first); /* of the change before it */
+    shared_changes_ack(c, "u:b", first); /* the number of the change before */
     shared_changes_ack(c, "u:c", first);
     assert_string_equal(list(c), "u:a lift, u:b ban?");
     shared_changes_lost(c);
     assert_string_equal(list(c), "u:a lift?, u:b ban?");
 }
 
-/* The later change wins, whatever the order of their arrival. */
+/* The later change wins, in whatever order two changes arrive. */
 static void an_earlier_change_is_not_taken(void **state)
 {
     struct shared_changes *c = *state;
@@ -91,12 +91,12 @@ static void an_earlier_change_is_not_taken(void **state)
     assert_true(take(c, "u:a", SHARED_MANUAL, 50));
     assert_false(take(c, "u:a", SHARED_LIFT, 49));
     assert_true(take(c, "u:a", SHARED_LIFT, 51));
-    assert_true(take(c, "u:a", SHARED_MANUAL, 51)); /* the store has decided */
+    assert_true(take(c, "u:a", SHARED_MANUAL, 51)); /* the store has the ban last */
     assert_string_equal(list(c), "u:a ban");
-    assert_false(take(c, "u:a", SHARED_MANUAL, 51)); /* the same */
+    assert_false(take(c, "u:a", SHARED_MANUAL, 51)); /* the same change */
 }
 
-/* The store may have lost a change, and have an older one instead. */
+/* The store may have lost a change, and may then have an older one from another gate. */
 static void a_lost_change_is_offered_until_the_store_has_it(void **state)
 {
     struct shared_changes *c = *state;
@@ -112,7 +112,7 @@ static void a_lost_change_is_offered_until_the_store_has_it(void **state)
     assert_string_equal(list(c), "u:a ban");
 }
 
-/* Nothing is known about the order of an offered change of this gate and one in the store. */
+/* An offered change without a stamp stays, because the gate cannot compare it with the store's. */
 static void an_offered_change_of_this_gate_stays(void **state)
 {
     struct shared_changes *c = *state;
@@ -126,7 +126,7 @@ static void an_offered_change_of_this_gate_stays(void **state)
     assert_string_equal(list(c), "* lift?");
 }
 
-/* A change is later than the one that it replaces, even if the clocks deny it. */
+/* A change is later than the one that it replaces, even if the clocks say the opposite. */
 static void the_floor_is_above_the_replaced_change(void **state)
 {
     struct shared_changes *c = *state;
@@ -151,11 +151,11 @@ static void a_lift_of_all_replaces_earlier_changes(void **state)
     make(c, "u:c", SHARED_MANUAL);
     assert_true(take(c, "*", SHARED_LIFT, 50));
     assert_string_equal(list(c), "u:b ban, u:c ban?, * lift");
-    assert_false(take(c, "u:a", SHARED_MANUAL, 49)); /* offered by a gate that has not taken it */
+    assert_false(take(c, "u:a", SHARED_MANUAL, 49)); /* from a gate that has not taken the lift */
     assert_true(take(c, "u:a", SHARED_MANUAL, 51));
 }
 
-/* The store has refused a change of this gate, because it is earlier than the lift of all. */
+/* The store has skipped a change of this gate, because it is earlier than the lift of all. */
 static void a_repeated_lift_of_all_ends_refused_changes(void **state)
 {
     struct shared_changes *c = *state;

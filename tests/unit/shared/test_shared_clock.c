@@ -6,7 +6,7 @@
 
 #include "shared/shared_clock.h"
 
-enum { STORE = 5000000 }; /* the clock of the store less that of the gate */
+enum { STORE = 5000000 }; /* the clock of the store minus that of the gate */
 
 /* Handles an answer that took `there` microseconds to the store and `back` from it. */
 static void answer(struct shared_clock *c, uint64_t sent, uint64_t there, uint64_t back,
@@ -24,7 +24,7 @@ static void the_bound_is_that_of_the_fastest_answer(void **state)
     assert_int_equal(shared_clock_at(&c, 2000), 2000 + STORE + 701);
     answer(&c, 3000, 100, 900, STORE);
     assert_int_equal(shared_clock_at(&c, 4000), 4000 + STORE + 101);
-    answer(&c, 5000, 2000000, 0, STORE); /* the store was stopped */
+    answer(&c, 5000, 2000000, 0, STORE); /* the store was stopped meanwhile */
     assert_int_equal(shared_clock_at(&c, 6000), 6000 + STORE + 101);
 }
 
@@ -40,7 +40,7 @@ static void a_clock_that_was_set_is_followed(void **state)
     assert_int_equal(shared_clock_at(&c, 5000), 5000 + 101);
 }
 
-/* A store whose clock is behind that of the gate, and one without a useful clock. */
+/* Neither a store whose clock is behind nor one that reports 0 makes a time of 0 or less. */
 static void times_are_positive(void **state)
 {
     (void)state;

@@ -9,8 +9,8 @@
 
 #include "shared/shared_inquiries.h"
 
-/* The object without a thread and a connection: its commands are kept for the test to answer, and
- * its clock is the test's. */
+/* The object without a thread and a connection: the test answers its commands and sets its clock.
+ */
 static struct shared *s;
 static struct shared_op *sent[400];
 static size_t sent_count, asked;
@@ -117,7 +117,7 @@ static struct shared_reply *list(size_t count, const struct span *text)
     return a;
 }
 
-/* Takes the last command that was sent, which is of this kind. */
+/* Takes the last command that was sent, and checks its kind. */
 static struct shared_op *last(enum shared_script script)
 {
     assert_true(sent_count > 0);
@@ -136,7 +136,7 @@ static void pulled(struct shared_reply *a)
     shared_op_free(op);
 }
 
-/* The texts end with NULL: a gate and a page by turns. */
+/* Answers the last PULL with these texts: a gate and a page in turn, and NULL at the end. */
 static void pulled_pages(const char *first, ...)
 {
     struct span text[16];
@@ -150,7 +150,7 @@ static void pulled_pages(const char *first, ...)
     pulled(list(n, text));
 }
 
-/* Asks, and takes the command with the question away. */
+/* Asks a question, and takes the command that sends it. */
 static void ask(const char *only)
 {
     const size_t before = sent_count;
@@ -208,7 +208,7 @@ static void a_question_to_one_gate(void **state)
     ask("b.1");
     pulled_pages("a.1", ".x", "b.1", ".y", NULL);
     assert_string_equal(result(), "b.1: y\n");
-    shared_inquire(s, "t", "c.1", NULL); /* is not in the list */
+    shared_inquire(s, "t", "c.1", NULL); /* c.1 is not in the list of gates */
     assert_int_equal(ended, 2);
     assert_int_equal(answers->count, 0);
     shared_inquire(s, "t", "me.1", NULL);
@@ -261,15 +261,15 @@ static void too_many_questions(void **state)
 
 /* ---- pages ---- */
 
-/* The pages of several gates are mixed. Those behind the last page of a gate, of gates that were
- * not asked, and of this gate are ignored. */
+/* The pages of several gates are mixed. Pages after the last one of a gate, of gates that were not
+ * asked, and of this gate are ignored. */
 static void pages_out_of_order(void **state)
 {
     (void)state;
     ask(NULL);
     pulled_pages("b.1", "+1", "a.1", "+1", "me.1", ".0", "b.1", "+2", NULL);
     assert_int_equal(ended, 0);
-    assert_int_equal(sent[0]->known, 8); /* the next pages, at once */
+    assert_int_equal(sent[0]->known, 8); /* asks for the next pages at once */
     pulled_pages("a.1", ".2", "a.1", "+3", "a.1", ".4", "c.1", ".9", NULL);
     assert_int_equal(sent[0]->known, 16);
     pulled_pages("b.1", "", NULL); /* neither the last page nor a further one */
@@ -277,8 +277,8 @@ static void pages_out_of_order(void **state)
     assert_string_equal(result(), "a.1: 1 2\nb.1: 1 2 (its answer is damaged)\n");
 }
 
-/* Pages of no use are not a reason to ask again at once: a hostile store could keep the gate busy.
- */
+/* The gate does not ask again at once after useless pages, because a hostile store could keep it
+ * busy in this way. */
 static void pages_of_no_use(void **state)
 {
     (void)state;
@@ -316,7 +316,7 @@ static void too_many_pages(void **state)
     assert_string_equal(answers->gate[0].missing, "its answer is damaged");
 }
 
-/* All pages of an inquiry have a bound, whose they are: 64 gates could fill 2 GB. */
+/* The pages of all gates have a common bound, because 64 gates could otherwise fill 2 GB. */
 static void too_many_bytes(void **state)
 {
     (void)state;
@@ -419,7 +419,7 @@ static void questions_of_others(void **state)
     take("q:a.1.7\ntunnels 5\n", "a.1", SHARED_QUESTION_MS - 40);
     assert_string_equal(question, "a.1.7|tunnels 5\n|a.1");
     assert_int_equal(age, 40);
-    take("q:a.1.7\n", "a.1", UINT64_MAX); /* by a store that lies about the time */
+    take("q:a.1.7\n", "a.1", UINT64_MAX); /* a hostile store sends a wrong time */
     assert_string_equal(question, "a.1.7||a.1");
     assert_int_equal(age, 0);
     assert_int_equal(asked, 2);
@@ -437,7 +437,7 @@ static void questions_of_others(void **state)
     assert_int_equal(asked, 3);
 }
 
-/* Answers the last PUSH. Returns whether the next page is under way. */
+/* Answers the last PUSH. Returns whether the next page was sent. */
 static bool pushed(const char *answer)
 {
     struct shared_replies *r = shared_replies_new();

@@ -32,7 +32,7 @@ static void print(FILE *out, const struct shared_reply *a)
         fprintf(out, "]");
 }
 
-/* Writes all answers in the bytes, and then what follows: `...` or the error. */
+/* Writes all answers in the bytes, and then `...` or the error. */
 static char *answers(const char *first, size_t first_n, const char *rest, size_t rest_n)
 {
     struct shared_replies *r = shared_replies_new();
@@ -103,7 +103,7 @@ static const struct row strangers[] = {
     {"\x15", "it is TLS (rediss)"},
 };
 
-/* The first line names a server that is no store, without its control characters. */
+/* The report shows the first line of a server that is no store, without control characters. */
 static void another_program(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* Two TLS connections that talk to each other in memory, with bytes cut, delayed or cut off; and
- * peers of plain OpenSSL, which behave in ways that a tls_conn never does. */
+/* Two TLS connections that exchange bytes in memory, split, delayed or cut off; and peers of plain
+ * OpenSSL, which behave in ways that a tls_conn never does. */
 #ifndef SSTPGATE_TESTS_TLS_PAIR_H
 #define SSTPGATE_TESTS_TLS_PAIR_H
 
