@@ -60,8 +60,8 @@ def shares(item):
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """For --dist loadgroup: tests that share a fixture of their module stay together and come first,
-    because a group takes long; each of the others goes to the worker that is free. Tests that are `long` come before
-    all: a worker takes three tests at a time, and the last tests would wait behind them."""
+    because a group takes long; each other test goes to a free worker. Tests with `long` come before all, because a worker
+    takes three tests at a time, and the last tests would otherwise wait for a long one."""
     for item in items:
         if shares(item):
             item.add_marker(pytest.mark.xdist_group(item.module.__name__))

@@ -413,7 +413,7 @@ def reasons_of_calls():
 
 @pytest.mark.parametrize("document", [d for d in DOCUMENTS if d != "CHANGELOG.md"])
 def test_keys_that_documents_name_exist(document, reference):
-    """Of the names of keys, those of limits and timeouts can be told from other words."""
+    """Checks the keys of limits and timeouts only, because other keys look like ordinary words."""
     text = (ROOT / document).read_text()
     named = set(re.findall(r"`((?:max|timeout)-[a-z-]+)`", text))
     named |= {key.replace("_", "-") for key in re.findall(r'bench\.gate\([^)]*?\{"([a-z_]+)":', text)}

@@ -255,7 +255,7 @@ def test_a_ban_and_a_lift_during_an_outage_reach_the_others(bench, redis):
 
 @pytest.mark.parametrize("lifted", ["198.51.100.0/24", "all"])
 def test_a_lift_that_waits_for_the_store_is_stronger_than_a_copy_of_the_ban(bench, stores, lifted):
-    """After an outage another gate connects first, and offers the ban that this gate has lifted meanwhile."""
+    """After an outage another gate connects first, and offers the ban that this gate lifted during the outage."""
     changes, no = [], []
 
     def answer(words):
@@ -281,7 +281,7 @@ def test_a_lift_that_waits_for_the_store_is_stronger_than_a_copy_of_the_ban(benc
     if lifted != "all":
         gate.wait(lambda: [e for e in gate.events("ban") if e.fields.get("user") == "bob"], "the other ban")
     else:
-        assert gate.wait_event("end")["gate"] == "gate1.1"        # an order is no ban: the end of all bans keeps it
+        assert gate.wait_event("end")["gate"] == "gate1.1"        # a lift of all removes bans, and no orders
     assert "198.51.100" not in ctl(gate, "bans")
     assert not [e for e in gate.events("ban") if "network" in e.fields]
 
@@ -405,7 +405,7 @@ NET, OTHER = "n:192.0.2.1", "u:alice"
 ENDLESS = 1 << 52                                                  # later than any clock
 
 
-# Each change: subject, kind, made, floor. Then the kinds and stamps that must be in the store; "now": the store's time.
+# Each change: subject, kind, made, floor. Then the kinds and stamps that the store must have; "now": the store's time.
 @pytest.mark.parametrize("changes, kept", [
     ([(NET, "manual", 5, 0)], {NET: ("manual", 5)}),
     ([(NET, "manual", 5, 0), (NET, "lift", 4, 0)], {NET: ("manual", 5)}),
@@ -424,7 +424,7 @@ ENDLESS = 1 << 52                                                  # later than 
     ([("*", "lift", 5, 0), ("*", "lift", 4, 0)], {"*": ("lift", 5)}),
 ])
 def test_the_later_change_of_a_ban_wins(bench, redis, stores, changes, kept):
-    """The script of the gate, with real arguments in a real store: with one command, and with one for each change."""
+    """Runs the script of the gate in a real store: all changes with one command, and one command for each change."""
     store = stores(plausible)
     up(single(bench, store))
     loaded = [words[2] for words in store.seen if words[:2] == [b"SCRIPT", b"LOAD"]]
@@ -444,7 +444,7 @@ def test_the_later_change_of_a_ban_wins(bench, redis, stores, changes, kept):
 
 
 def test_a_skipped_change_is_counted(bench, redis, stores):
-    """The gate reads all changes again. Orders are never skipped."""
+    """The gate needs the number of skipped changes, because it then reads all changes again. No order is skipped."""
     store = stores(plausible)
     up(single(bench, store))
     loaded = [words[2] for words in store.seen if words[:2] == [b"SCRIPT", b"LOAD"]]
@@ -461,7 +461,7 @@ def test_a_skipped_change_is_counted(bench, redis, stores):
 
 @pytest.mark.long
 def test_an_order_survives_the_end_of_all_bans(bench, redis):
-    """The other gate reads the changes when both are in the store."""
+    """The other gate is stopped until the store has both changes."""
     gates = cluster(bench, redis, 2)
     call = bench.client(gates[1]).establish().ping()
     ctl(gates[0], "ban", "192.0.2.1", "1h")
@@ -486,7 +486,7 @@ def test_a_ban_by_points_ends_no_tunnel(bench, redis):
     misbehave(bench, gates[0], 2, bind="127.0.0.5")
     gates[1].wait_event("ban")
     ctl(gates[0], "end", "user", "nobody")
-    gates[1].wait_event("end")                                     # came behind the ban
+    gates[1].wait_event("end")                                     # sent after the ban
     call.ping()
 
 
@@ -528,7 +528,7 @@ def test_orders_that_could_end_too_much_are_not_carried_out(bench, stores):
     call = bench.client(gate).establish().ping()
     go.append(True)
     line = gate.wait_event("end")
-    assert (line["gate"], line["tunnels"]) == ("x", "0")           # the last one: of bob
+    assert (line["gate"], line["tunnels"]) == ("x", "0")           # the last one: the order about bob
     call.ping()
     assert len(gate.events("end")) == 1
 
@@ -562,7 +562,7 @@ def test_a_store_that_answers_nonsense_is_reported_and_ignored(bench, stores, ki
 
 
 def test_a_store_that_does_not_decide_in_time(bench, stores):
-    """It answers everything else: each question costs shared-timeout at most, and this gate decides."""
+    """The store answers all other commands. Each question costs shared-timeout at most, and then this gate decides."""
     store = stores(lambda words: plausible(words, enter=None))
     gate = up(single(bench, store, max_tunnels_per_user=1))
     call = bench.client(gate).establish().ping()
@@ -609,7 +609,7 @@ def bans(count, first=1):
 
 
 def test_a_flood_of_bans_is_no_flood_of_lines(bench, stores):
-    """The first 600 bans come at once; the last one comes more than a second later."""
+    """The store sends 600 bans at once, and the last one more than a second later."""
     beats = []
 
     def answer(words):
@@ -639,7 +639,7 @@ def test_a_store_that_repeats_itself_is_asked_at_the_usual_pace(bench, stores):
 
 
 def test_a_count_that_the_store_has_made_is_not_sent_again(bench, stores):
-    """A call has one command for its address and one for its user, and its end has one for both."""
+    """A call sends one command for its address and one for its user, and one for both at its end."""
     store = stores(plausible)
     gate = up(single(bench, store, max_tunnels_per_user=3, max_tunnels_per_address=5))
     bench.client(gate).establish().ping().disconnect()
@@ -651,7 +651,7 @@ def test_a_count_that_the_store_has_made_is_not_sent_again(bench, stores):
 
 
 def test_releases_are_sent_once_in_a_tick(bench, stores):
-    """They have no command of their own for each question that comes after them."""
+    """A release has no command of its own, although questions follow it."""
     times = []
 
     def answer(words):
@@ -670,7 +670,7 @@ def test_releases_are_sent_once_in_a_tick(bench, stores):
 
 @pytest.mark.parametrize("client_first", [True, False])
 def test_the_end_of_a_gate_with_an_open_question(bench, stores, client_first):
-    """A question without an answer holds neither its call nor the gate, and is forgotten with either."""
+    """A question without an answer delays the end of neither its call nor the gate."""
     def answer(words):
         value = plausible(words)
         return None if value == (0,) else value
@@ -700,7 +700,7 @@ def test_a_key_of_another_type(bench, redis):
 
 
 def test_garbage_in_a_single_key(bench, redis):
-    """An error about one address is not one about the store."""
+    """An error about one address is no failure of the store."""
     redis("HSET", "sstpgate:r:127.0.0.5", "a", "b")
     gate, = cluster(bench, redis, 1, handshake_rate_per_address="100/s")
     bench.client(gate, bind="127.0.0.5").establish().ping()

@@ -1,5 +1,5 @@
-"""A store that is another program, or hostile: a clear line, the configured behaviour, and bounds (conf/README.md, several
-gates)."""
+"""Another program or a hostile program in the place of the store: the gate logs a clear line, behaves as configured,
+and keeps its bounds (conf/README.md, several gates)."""
 
 import datetime
 import json
@@ -21,14 +21,14 @@ CLOSED = "closed the connection without an answer: it may need TLS|it is TLS"
 
 
 def tls(place):
-    """A store that needs TLS."""
+    """Returns a server that accepts TLS only."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(place.back_ca.cert, place.back_ca.key)
     return lambda sock: context.wrap_socket(sock, server_side=True).close()
 
 
 def memcached(sock):
-    """Answers as memcached does, which knows none of the words."""
+    """Answers as memcached does, which knows none of the commands."""
     with sock.makefile("rb") as stream:
         for _ in stream:
             sock.sendall(b"ERROR\r\n")
@@ -41,7 +41,7 @@ def http(sock):
 
 
 def pour(first, more):
-    """Sends data without an end."""
+    """Returns a server that sends data without an end."""
     def serve(sock):
         sock.sendall(first)
         while True:
@@ -83,12 +83,12 @@ def cpu(gate):
 
 
 def check(bench, redis, stranger, cause):
-    """Starts gates whose store is another program; at the end the store is in its place."""
+    """Starts gates while another program is in the place of the store, and then puts the store there."""
     gates = [single(bench, stranger, max_tunnels_per_user=1, shared_fail=fail) for fail in ("local", "refuse")]
     for gate in gates:
         assert re.search(cause, down(gate)), gate.text()
     memory = [gate.rss() for gate in gates]
-    stranger.wait(8)                                               # four of each gate, with pauses between them
+    stranger.wait(8)                                               # four connections of each gate, with pauses between them
     call = bench.client(gates[0]).establish().ping()
     fails(bench.client(gates[1]))
     assert gates[1].wait_call()["reason"] == "user-limit"
@@ -120,7 +120,7 @@ def when(event):
 
 
 def test_a_store_that_fails_after_each_login_gets_few_lines(bench, stores):
-    """Each of its first answers is right, and garbage follows."""
+    """The first answer on each connection is right, and garbage follows it."""
     def answer(words):
         value = plausible(words)
         return encode(value) + b"garbage" if words[5:6] and words[5].startswith(b"name=") else value
@@ -142,18 +142,18 @@ SHOWN = EVIL.decode(errors="surrogateescape").replace("\udcff", "\uefff")  # in 
 
 
 def evil(kind):
-    """Returns an error of the store, which may contain any byte but the end of a line of RESP."""
+    """Returns an error of the store, which may contain any byte except the line end of RESP."""
     return b"-" + kind + b" " + EVIL.replace(b"\r", b"") + b"\r\n"
 
 
 class Hostile:
-    """Answers as a store with hostile texts. fails: the answer to each command of that kind, if it is set."""
+    """Answers as a store with hostile texts. fails: the answers by kind of command, instead of the usual ones."""
 
     def __init__(self):
         self.fails, self.beats = {}, 0
 
     def changes(self):
-        """All at once: a ban, an order, and a lift of a ban, by a gate with a hostile name."""
+        """Returns bans, an order and a lift by a gate with a hostile name, for one answer."""
         rows = [(b"u:" + EVIL, b"manual"), (b"n:198.51.100.0/24", b"manual"), (b"e:user=bob" + EVIL[1:2], b"end"),
                 (b"n:" + EVIL, b"manual"), (b"n:198.51.100.0/24", b"lift")]
         return [field for n, (subject, kind) in enumerate(rows, 1)
@@ -174,7 +174,7 @@ class Hostile:
 
 
 def told(gate, *command):
-    """Returns the answer of the admin socket as it is, because `ctl` escapes what it prints."""
+    """Returns the unchanged answer of the admin socket, because `ctl` escapes its output."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(DEADLINE)
         sock.connect(str(gate.config.parent / re.search(r"admin = unix:(\S+)", gate.config.read_text())[1]))
@@ -183,8 +183,8 @@ def told(gate, *command):
 
 
 def clean(octets):
-    """Checks that the lines have no other control characters, nor any that change the order of the text."""
-    text = octets.decode()                                        # is UTF-8
+    """Checks that no control character is in the lines, nor one that changes the order of the text."""
+    text = octets.decode()                                        # fails if not UTF-8
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e]", text), text
     return text
 
@@ -231,7 +231,7 @@ def test_hostile_texts_of_gates_and_bans(bench, hostile, place):
 
 
 def test_new_names_of_gates_in_each_answer_are_no_flood_of_lines(hostile):
-    """Each answer names sixty other gates, with another secret and names of 200 bytes."""
+    """Each answer lists sixty new gates with another secret and names of 200 bytes."""
     answers, gate = hostile
     line = gate.wait(lambda: [e for e in gate.events("shared") if "lines-left-out" in e.fields], "a line about others")[0]
     assert "another shared-secret-file" in line["error"] and line["gate"].startswith(READ)

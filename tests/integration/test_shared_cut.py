@@ -1,5 +1,5 @@
-"""A network that is cut between one gate and the store: packets vanish, and nothing is reset, while the other gates go on
-(conf/README.md, several gates)."""
+"""The network between one gate and the store drops all packets, and resets no connection. The other gates continue to use
+the store (conf/README.md, several gates)."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ GATE, STORE = "10.9.1.2", "10.9.2.2"
 
 
 class Network:
-    """far - router - near: the store and most gates are near, and the router can drop all packets of far."""
+    """Namespaces far - router - near: near has the store and most gates, and the router can drop all packets of far."""
 
     def __init__(self):
         self.far, self.router, self.near = spaces = [Namespace() for _ in range(3)]
@@ -63,7 +63,7 @@ def store(network, place):
 
 
 class Part:
-    """A gate in a namespace, with a server of its own."""
+    """A gate and its server in a namespace."""
 
     def __init__(self, bench, space, name, **keys):
         self.bench, self.space = bench, space
@@ -91,17 +91,17 @@ class Part:
         return {line.split()[0] for line in ctl(self.gate, "bans").splitlines()}
 
     def tunnels(self):
-        """Returns what this gate knows about all gates: tunnels by name."""
+        """Returns the numbers of tunnels of all gates, by name, as this gate lists them."""
         return {row["name"]: row["tunnels"] for row in json.loads(ctl(self.gate, "gates", "--json"))["items"]}
 
 
 def slowest(live, rounds):
-    """Returns the longest round trip, in seconds."""
+    """Returns the longest round trip through the tunnels, in seconds."""
     longest = 0
     for _ in range(rounds):
         for call in live:
             began = time.monotonic()
-            call.ping()                                           # the packet itself has to come back
+            call.ping()                                           # waits for the packet from the server
             longest = max(longest, time.monotonic() - began)
     return longest
 
@@ -117,17 +117,17 @@ def test_packets_of_one_gate_are_dropped(bench, network, store):
     before = slowest(live, 50)
 
     network.cut()
-    live.append(far.call())                                       # it may wait for the store, and then has room
+    live.append(far.call())                                       # waits for the store at first, and then this gate has room
     during = slowest(live, 20)
     assert down(far.gate) == "the store does not answer"
     ctl(far.gate, "unban", "198.51.100.0/24")
     ctl(far.gate, "ban", "203.0.113.0/24", "1h")
-    far.refuses()                                                 # its own count is full
+    far.refuses()                                                 # the count of this gate is full
     ctl(near[0].gate, "ban", "192.0.2.0/24", "1h")
     near[1].gate.wait(lambda: [e for e in near[1].gate.events("ban") if e["network"] == "192.0.2.0/24"], "ban")
     while "far" in near[1].tunnels():                             # until its lease has ended
         during = max(during, slowest(live, 5))
-    live.append(near[0].call())                                   # the counts of the other gate have gone with it
+    live.append(near[0].call())                                   # the store has no counts of far any more
     during = max(during, slowest(live, 20))
     assert during < 10 * before + 0.5, f"a round trip took {during} s, and {before} s before"
     assert far.bans() == {"203.0.113.0/24"} and near[0].bans() == {"192.0.2.0/24", "198.51.100.0/24"}
@@ -138,7 +138,7 @@ def test_packets_of_one_gate_are_dropped(bench, network, store):
     for part in parts:
         eventually(lambda: part.bans() == {"192.0.2.0/24", "203.0.113.0/24"}, lambda: part.bans())
         eventually(lambda: part.tunnels() == {"far": 2, "near1": 2, "near2": 0}, lambda: part.tunnels())
-        part.refuses()                                            # four of two: none is ended, and none is added
+        part.refuses()                                            # the user has four, two more than allowed
     slowest(live, 5)
     for call in live[:3]:
         call.disconnect()

@@ -103,7 +103,7 @@ def test_key_is_not_waited_out(bench, shared_site, monkeypatch, method):
 
 
 def slow_radius(site, meanwhile=lambda: None):
-    """Returns a change of RADIUS's answers: an Accept comes after `auto` has forwarded Call Connected, and meanwhile()."""
+    """Returns a twist that delays each Accept until `auto` has forwarded Call Connected, and then calls meanwhile()."""
     def twist(answer, request):
         if answer.code == radius.ACCESS_ACCEPT:
             site[0].gate.wait_event("binding-mac")
@@ -115,8 +115,8 @@ def slow_radius(site, meanwhile=lambda: None):
 @pytest.mark.parametrize("limit", [None, "1"])
 @pytest.mark.parametrize("method", ["mschapv2", "eap-mschapv2"])
 def test_an_early_call_connected_waits_for_the_outcome(bench, shared_site, method, limit):
-    """With `auto` it was forwarded before the end of the login: the server's Success waits until the other gate's outcome is
-    here."""
+    """`auto` forwards Call Connected before the end of the login, so the server's Success waits for the outcome from the
+    other gate."""
     sites = []
     sites.append(shared_site(bench, gate={"timeout-key": "1s", "max-tunnels-per-user": limit}, vpn={"checks": ()},
                              backend={"crypto-binding": "auto"}, twist=slow_radius(sites)))
@@ -126,7 +126,7 @@ def test_an_early_call_connected_waits_for_the_outcome(bench, shared_site, metho
 
 
 def test_an_early_call_connected_without_an_outcome_is_refused(bench, shared_site):
-    """The store is paused: the Success waits for shared-timeout."""
+    """The store is paused, so the Success waits for shared-timeout, and then the call is refused."""
     sites = []
     sites.append(shared_site(bench, gate={"timeout-key": "1s"}, vpn={"checks": ()}, backend={"crypto-binding": "auto"},
                              twist=slow_radius(sites, lambda: sites[0].store.pause())))

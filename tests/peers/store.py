@@ -1,5 +1,5 @@
-"""Stores of several gates: a real redis-server, and a scripted one that answers what a test wants; and the port of a store
-with another program in its place."""
+"""Stores of several gates: a real redis-server, a store with scripted answers, and a port where a test can put another
+program in the place of the store."""
 
 import contextlib
 import os
@@ -116,7 +116,7 @@ class Sentinel:
 
 
 class Door:
-    """A port behind which a test puts one server after another: serve(sock) has a connection until it returns."""
+    """A port with a server that a test can replace: serve(sock) handles a connection, which ends when it returns."""
 
     def __init__(self, serve):
         self.serve = serve
@@ -140,7 +140,7 @@ class Door:
             self.serve(sock)
 
     def wait(self, count):
-        """Waits until there were so many connections."""
+        """Waits until `count` connections have been accepted."""
         with self.more:
             assert self.more.wait_for(lambda: self.count >= count, DEADLINE), self.count
 
@@ -150,7 +150,7 @@ class Door:
 
 
 def forward(target):
-    """Returns what a Door serves: the server at a path or an address."""
+    """Returns a function for Door.serve that forwards to the server at a path or an address."""
     def pump(source, sink):
         with contextlib.suppress(OSError):
             while octets := source.recv(65536):
