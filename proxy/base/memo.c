@@ -16,7 +16,7 @@ char *memo_text(struct memo *m)
     if (m->file != NULL) {
         const int failed = fclose(m->file);
         m->file = NULL;
-        insist_alloc(failed == 0 ? m->text : NULL); /* it fails only without memory */
+        insist_alloc(failed == 0 ? m->text : NULL); /* a failure means: no memory */
     }
     return m->text;
 }

@@ -40,8 +40,8 @@ void acme_await(struct call *call);
 size_t acme_first_read(struct call *call, struct span in);
 
 /* ACME: handle bytes of the client and of the ACME client (return the number of bytes consumed),
- * the connection, the ends of both, and the deadline. acme_client_ends, acme_server_ends: that side
- * has ended or failed; they keep the reason, or end the call. */
+ * the result of the connection to the ACME client, the end or failure of each side, and the
+ * deadline. acme_client_ends and acme_server_ends keep the reason, or end the call. */
 size_t acme_read(struct call *call, struct span in);
 size_t acme_answer_read(struct call *call, struct span in);
 void acme_connected(struct call *call, int status);

@@ -33,8 +33,8 @@ void relay_login_ends(struct call *call);
 void relay_negotiation_left(struct call *call, enum call_state next);
 void relay_key_left(struct call *call, enum call_state next);
 
-/* COUNT: relay_count_read consumes no bytes, so those of both sides stay queued; relay_count_left
- * cleans up, and lets both sides read again. */
+/* COUNT: relay_count_read consumes no bytes, so the bytes of both sides stay queued.
+ * relay_count_left frees the parked packet, and lets both sides read again. */
 size_t relay_count_read(struct call *call, struct span in);
 void relay_count_left(struct call *call, enum call_state next);
 

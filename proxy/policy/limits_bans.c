@@ -40,7 +40,7 @@ bool limits_points(struct limits *l, const struct addr *addr, unsigned points, u
                                   .left_ms = l->c.ban_time};
         if (!limits_prefix_is_banned(p, now_ms)) {
             counted = true;
-            p->ban_until_ms = 0; /* it may be that of an expired ban */
+            p->ban_until_ms = 0; /* may be the end of an expired ban */
             points_turn(&p->points, l->slot_ms, now_ms);
             points_add(&p->points, points);
             banned = points_sum(&p->points) >= l->c.ban_points;
@@ -114,7 +114,7 @@ size_t limits_bans(struct limits *l, uint64_t now_ms,
     return count;
 }
 
-/* The caller has the lock. */
+/* Does the work of limits_restore. The caller has the lock. */
 static bool restore(struct limits *l, const struct cidr *net, uint64_t left_ms, uint64_t now_ms)
 {
     const bool fits = net->bits == limits_prefixes_bits(&l->prefixes, net->family);
@@ -137,8 +137,8 @@ static bool is_same_net(const struct cidr *a, const struct cidr *b)
     return cidr_covers(a, b) && cidr_covers(b, a);
 }
 
-/* Returns whether a ban of net `banned` ends: it has an address in common with the target. exact:
- * it is the target. */
+/* Returns whether the target lifts a ban of `banned`: both have an address in common. exact: both
+ * are the same net. */
 static bool is_lifted(const struct limits_target *target, const struct cidr *banned, bool exact)
 {
     const struct cidr *net = target == NULL ? NULL : target->net;
@@ -194,7 +194,7 @@ size_t limits_take_lift(struct limits *l, const struct limits_target *target, ui
     return lift(l, target, true, now_ms);
 }
 
-/* Reports that the ban of a network is lifted with the target, unless it is the target's own. */
+/* Reports a lifted ban of a network, unless the network is the target. */
 static void report_lift(const struct limits *l, const struct limits_target *target,
                         const struct limits_ban *ban)
 {
@@ -205,13 +205,15 @@ static void report_lift(const struct limits *l, const struct limits_target *targ
         l->observer.on_lift(l->observer.arg, &own);
 }
 
-/* Reports each ban that ends, because another gate ends exactly those. */
+/* Reports each lifted ban of a network, because limits_take_lift at another gate lifts only the ban
+ * of exactly that network. */
 static void report_lifts(const struct limits *l, const struct limits_target *target,
                          const struct limits_ban *bans, size_t count)
 {
     for (size_t i = 0; i < count && target != NULL; i++)
         report_lift(l, target, &bans[i]);
-    /* Also without a ban here, because another gate may have one that has not arrived yet. */
+    /* Reported even without a ban here, because another gate may have a ban that is not here yet.
+     */
     l->observer.on_lift(l->observer.arg, target);
 }
 
@@ -296,7 +298,7 @@ static const struct limits_prefix *find_net(const struct limits *l, const struct
                : limits_prefixes_find(&l->prefixes, &a);
 }
 
-/* Returns for how long the target of ban is banned already, in the same way; 0: it is not. */
+/* Returns the time that is left of the ban of the same kind and target; 0: no such ban. */
 static uint64_t left_of(const struct limits *l, const struct limits_ban *ban, uint64_t now_ms)
 {
     const struct manual_ban *m = NULL;
@@ -324,7 +326,7 @@ bool limits_take(struct limits *l, const struct limits_ban *ban, uint64_t now_ms
     else
         (void)restore(l, &ban->net, ban->left_ms, now_ms);
     const uint64_t is = left_of(l, ban, now_ms);
-    l->changes += !ban->manual && is != was; /* ban_target() has counted the other ones */
+    l->changes += !ban->manual && is != was; /* ban_target() has counted the manual ones */
     limits_unlock(l);
     return is >= was + 1000 || (was == 0 && is > 0);
 }

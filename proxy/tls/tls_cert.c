@@ -385,7 +385,7 @@ bool tls_cert_load(const struct tls_certificate *from, bool with_key, struct tls
     return ok;
 }
 
-/* Copies a key. The copy of a key in a device may be without its PIN. */
+/* Copies a key. The copy of a key in a device may lack its PIN. */
 static EVP_PKEY *key_copy(EVP_PKEY *from)
 {
     EVP_PKEY *to = tls_device_has(from) ? NULL : EVP_PKEY_dup(from);
