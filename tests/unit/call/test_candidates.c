@@ -66,8 +66,7 @@ static void keys_of_others(void **state)
     }
 }
 
-/* A packet that PPP retransmits is one packet in RADIUS; a login may start over, with or without
- * LCP. */
+/* A retransmission in PPP is no new packet in RADIUS; a login may start over even without LCP. */
 static void retransmissions_in_eap(void **state)
 {
     (void)state;
