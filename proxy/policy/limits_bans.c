@@ -251,6 +251,15 @@ static bool user_fits(const char *user)
     return n > 0 && n <= LIMITS_USER_MAX;
 }
 
+/* Returns whether an administrator's ban of the target can be added or gets a new time. */
+static bool ban_fits(const struct limits *l, const struct limits_target *target)
+{
+    return HASH_COUNT(l->manual.table) < LIMITS_BANS_MAX ||
+           (target->net != NULL
+                ? manual_bans_find_net(&l->manual, target->net) != NULL
+                : manual_bans_find_user(&l->manual, span_str(target->user)) != NULL);
+}
+
 /* Bans a target without a report to the observer. The caller has the lock. */
 static enum limits_ban_result ban_target(struct limits *l, const struct limits_target *target,
                                          uint64_t ms, uint64_t now_ms)
@@ -261,7 +270,7 @@ static enum limits_ban_result ban_target(struct limits *l, const struct limits_t
         r = LIMITS_BAN_EXEMPT;
     else if (target->user != NULL && !user_fits(target->user))
         r = LIMITS_BAN_LONG;
-    else if (HASH_COUNT(l->manual.table) >= LIMITS_BANS_MAX)
+    else if (!ban_fits(l, target))
         r = LIMITS_BAN_FULL;
     else if (target->net != NULL)
         manual_bans_add_net(&l->manual, target->net, now_ms + ms);

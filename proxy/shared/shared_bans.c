@@ -93,7 +93,7 @@ void shared_ban(struct shared *s, const struct shared_ban *ban)
     if (strlen(ban->subject) > SHARED_SUBJECT_MAX)
         return;
     struct letter *l = letter_new(s);
-    if (ban->kind == SHARED_END || ban->kind == SHARED_ASK) {
+    if (ban->kind == SHARED_END) {
         l->op = shared_op_new(SHARED_BAN);
         ban_add(l->op, ban, 0, 0);
         worker_post(&s->worker, on_order, l);

@@ -1,3 +1,5 @@
+#include <inttypes.h>
+
 #include "limits_steps.h"
 
 static void a_ban(void **state)
@@ -237,6 +239,32 @@ static void flood_of_bans(void **state)
     limits_free(l);
 }
 
+/* A full table takes no further target, and a new time of one that it has. */
+static void a_full_table_of_manual_bans(void **state)
+{
+    const struct limits_settings c = with_bans();
+    struct limits *l = limits_new(&c);
+    const struct limits_ban longer = {.user = "user1", .manual = true, .left_ms = 9 * MINUTE};
+    char name[16];
+
+    (void)state;
+    for (uint32_t n = 0; n < LIMITS_BANS_MAX; n++) {
+        snprintf(name, sizeof name, "user%" PRIu32, n);
+        const struct limits_target target = {.user = name};
+        assert_int_equal(limits_ban(l, &target, MINUTE, START), LIMITS_BAN_DONE);
+    }
+    assert_int_equal(limits_ban(l, &(struct limits_target){.user = "bob"}, MINUTE, START),
+                     LIMITS_BAN_FULL);
+    assert_int_equal(limits_ban(l, &(struct limits_target){.user = "user0"}, 9 * MINUTE, START),
+                     LIMITS_BAN_DONE);
+    assert_true(limits_take(l, &longer, START));
+    limits_sweep(l, START + MINUTE);
+    assert_true(limits_user_banned(l, span_str("user0"), span_str("user0"), START + MINUTE));
+    assert_true(limits_user_banned(l, span_str("user1"), span_str("user1"), START + MINUTE));
+    assert_false(limits_user_banned(l, span_str("user2"), span_str("user2"), START + MINUTE));
+    limits_free(l);
+}
+
 /* ---- another process, other gates ------------------------------------------------------------ */
 
 struct points_list {
@@ -425,6 +453,7 @@ int main(void)
         cmocka_unit_test(bans_of_before),
         cmocka_unit_test(flood_of_points),
         cmocka_unit_test(flood_of_bans),
+        cmocka_unit_test(a_full_table_of_manual_bans),
         cmocka_unit_test(points_of_another),
         cmocka_unit_test(the_observer_gets_changes_of_this_gate),
         cmocka_unit_test(a_ban_of_another_length),
