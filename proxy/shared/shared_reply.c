@@ -20,7 +20,7 @@ void shared_reply_free(struct shared_reply *a)
     if (a == NULL)
         return;
     for (size_t i = 0; a->item != NULL && i < a->n; i++)
-        shared_reply_free(a->item[i]); /* as deep as the reader permits: 9 */
+        shared_reply_free(a->item[i]); /* at most SHARED_REPLY_ITEMS deep */
     free(a->item);
     free(a->text);
     free(a);
@@ -61,7 +61,7 @@ const struct shared_reply *shared_reply_item(const struct shared_reply *a, size_
 
 struct shared_replies {
     redisReader *reader;
-    size_t bytes, items; /* since the last answer */
+    size_t bytes, items; /* since the last answer; items: in arrays, as announced */
     bool crowded;        /* an answer has more than SHARED_REPLY_ITEMS values */
     bool answered;       /* there was an answer: the server is a store */
     char head[HEAD_SIZE];
@@ -83,15 +83,11 @@ typedef size_t element_count;
 typedef int element_count;
 #endif
 
-/* Returns a new value at its place in the array around it. NULL: the answer has too many. */
+/* Returns a new value at its place in the array around it. */
 static struct shared_reply *reply_new(const redisReadTask *task)
 {
-    struct shared_replies *r = task->privdata;
-
-    r->crowded = ++r->items > SHARED_REPLY_ITEMS;
-    if (r->crowded)
-        return NULL;
     struct shared_reply *a = NEW(struct shared_reply);
+
     if (task->parent != NULL) {
         struct shared_reply *around = task->parent->obj;
         around->item[task->idx] = a;
@@ -103,8 +99,6 @@ static void *create_string(const redisReadTask *task, char *text, size_t n)
 {
     struct shared_reply *a = reply_new(task);
 
-    if (a == NULL)
-        return NULL;
     a->kind = task->type == REDIS_REPLY_ERROR ? REPLY_ERROR : REPLY_TEXT;
     a->n = n;
     a->text = insist_alloc(malloc(n + 1));
@@ -113,14 +107,17 @@ static void *create_string(const redisReadTask *task, char *text, size_t n)
     return a;
 }
 
+/* Counts the items when they are announced, because the memory for an array is allocated then, and
+ * hiredis 1 permits arrays in arrays without a limit. */
 static void *create_array(const redisReadTask *task, element_count n)
 {
     struct shared_replies *r = task->privdata;
 
-    r->crowded = n > SHARED_REPLY_ITEMS;
-    struct shared_reply *a = r->crowded ? NULL : reply_new(task);
-    if (a == NULL)
+    r->crowded = (size_t)n > SHARED_REPLY_ITEMS - r->items;
+    if (r->crowded)
         return NULL;
+    r->items += (size_t)n;
+    struct shared_reply *a = reply_new(task);
     a->kind = REPLY_LIST;
     a->n = (size_t)n;
     a->item = insist_alloc(calloc(a->n + 1, sizeof(struct shared_reply *)));
@@ -131,10 +128,8 @@ static void *create_integer(const redisReadTask *task, long long number)
 {
     struct shared_reply *a = reply_new(task);
 
-    if (a != NULL) {
-        a->kind = REPLY_NUMBER;
-        a->number = number;
-    }
+    a->kind = REPLY_NUMBER;
+    a->number = number;
     return a;
 }
 
@@ -142,8 +137,7 @@ static void *create_nil(const redisReadTask *task)
 {
     struct shared_reply *a = reply_new(task);
 
-    if (a != NULL)
-        a->kind = REPLY_NIL;
+    a->kind = REPLY_NIL;
     return a;
 }
 

@@ -342,7 +342,7 @@ enum err tls_conn_write(struct tls_conn *c, struct span octets)
      * for a renegotiation, a KeyUpdate) is fragmented, OpenSSL needs the rest of it before it
      * writes. This fails the connection, because programs do not fragment these messages, and the
      * gate would have to queue data for a peer that does. */
-    return e == ERR_MORE
+    return e == ERR_MORE || e == ERR_CLOSED /* OpenSSL 3.5, behind the peer's close_notify */
                ? conn_fail(c, "a fragmented handshake message during the transfer of data")
                : e;
 }

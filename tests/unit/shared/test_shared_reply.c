@@ -133,6 +133,8 @@ static void too_many_values(void **state)
     expect_too_large("*4097\r\n");
     expect_too_large("*2147483647\r\n");
     expect_too_large("*9223372036854775807\r\n");
+    expect_too_large("*-2\r\n");
+    expect_too_large("*2\r\n*4095\r\n");
     expect_too_large(
         "*4096\r\n*4096\r\n:1\r\n*4096\r\n*4096\r\n*4096\r\n*4096\r\n*4096\r\n*4096\r\n*9\r\n");
 
