@@ -141,9 +141,17 @@ READ = EVIL.decode(errors="surrogateescape")          # in the log
 SHOWN = EVIL.decode(errors="surrogateescape").replace("\udcff", "\uefff")  # in JSON
 
 
+# The ends of lines that an error cannot contain: hiredis 1 rejects LF, too.
+ENDS = "\r\n" if list(Path("/usr/lib").glob("*/libhiredis.so.1*")) else "\r"
+
+
+def without_ends(text):
+    return text.translate({ord(end): None for end in ENDS})
+
+
 def evil(kind):
-    """Returns an error of the store, which may contain any byte except the line end of RESP."""
-    return b"-" + kind + b" " + EVIL.replace(b"\r", b"") + b"\r\n"
+    """Returns an error of the store, which may contain any byte that its line of RESP permits."""
+    return b"-" + kind + b" " + without_ends(READ).encode(errors="surrogateescape") + b"\r\n"
 
 
 class Hostile:
@@ -248,12 +256,12 @@ def test_hostile_errors_of_the_store(bench, hostile, stores, command, kind, caus
         sock.shutdown(socket.SHUT_RDWR)
     find = lambda: [e for e in gate.events("shared") if e.fields.get("cause", "").startswith(cause)]
     line = gate.wait(find, cause)[0]
-    assert line["cause"].endswith(READ.replace("\r", "")[1:])
+    assert line["cause"].endswith(without_ends(READ)[1:])
     problem = clean(told(gate, "gates"))
     assert problem.startswith("error: the store is down: ") and len(problem.splitlines()) == 1, problem
     status = clean(told(gate, "status"))
     assert "\nerror" not in status and "decides alone: " in status
-    assert json.loads(get(gate, "/api/v1/status").text)["shared"]["cause"].endswith(SHOWN.replace("\r", "")[1:])
+    assert json.loads(get(gate, "/api/v1/status").text)["shared"]["cause"].endswith(without_ends(SHOWN)[1:])
     assert run("ctl", "-c", gate.config, "tunnels", "--all").returncode == 1
     clean(told(gate, "tunnels", "--all"))
     bench.client(gate).establish().ping().disconnect()
@@ -265,5 +273,5 @@ def test_a_hostile_error_of_one_command(bench, hostile):
     answers.fails["enter"] = evil(b"WRONGTYPE")
     bench.client(gate).establish().ping().disconnect()
     line = gate.wait(lambda: [e for e in gate.events("shared") if "WRONGTYPE" in e.fields.get("error", "")], "error")[0]
-    assert line["error"] == "WRONGTYPE " + READ.replace("\r", "")
+    assert line["error"] == "WRONGTYPE " + without_ends(READ)
     lines_are_whole(gate)

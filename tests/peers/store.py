@@ -36,7 +36,7 @@ def start(options, ready):
     lines = []
     for line in process.stdout:
         lines.append(line)
-        if ready in line:
+        if ready in line.lower():                                  # valkey-server writes "Ready"
             threading.Thread(target=process.stdout.read, daemon=True).start()
             return process
     process.wait()
