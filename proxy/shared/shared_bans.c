@@ -73,10 +73,24 @@ static void on_order(void *arg)
     letter_free(l);
 }
 
+/* Returns whether an administrator has banned the subject for a longer time. */
+static bool is_banned_longer(const struct shared *s, const struct letter *l)
+{
+    const struct shared_change *known = shared_changes_find(&s->bans, l->subject);
+
+    return known != NULL && known->kind == SHARED_MANUAL &&
+           known->until_ms > l->made_us / 1000 + l->left_ms;
+}
+
 static void on_ban(void *arg)
 {
     struct letter *l = arg;
     struct shared *s = l->s;
+
+    if (l->kind == SHARED_BY_POINTS && is_banned_longer(s, l)) {
+        letter_free(l);
+        return;
+    }
     const struct shared_change *change =
         shared_changes_make(&s->bans, l->subject, l->kind, l->made_us, l->left_ms);
 
@@ -218,7 +232,8 @@ static void take_change(struct shared *s, const struct shared_reply *list, size_
     int64_t number, made;
     struct shared_ban ban;
 
-    if (!field_number(shared_reply_item(list, at), &number) || number <= s->known)
+    if (!field_number(shared_reply_item(list, at), &number) || number <= s->known ||
+        number > STAMP_MAX)
         return;
     s->known = number;
     if (!change_read(list, at, &ban, &made))

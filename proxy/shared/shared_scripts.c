@@ -13,6 +13,7 @@
 #define BAN                                                                                        \
     "local function order(s) return string.find(s, '^[eq]:') end\n"                                \
     "local function stamp(s) return tonumber(redis.call('ZSCORE', P .. 'b:a', s)) end\n"           \
+    "local function ends(s) return tonumber(redis.call('ZSCORE', P .. 'b:u', s)) or 0 end\n"       \
     "local function drop(s)\n"                                                                     \
     "  redis.call('ZREM', P .. 'b:l', s) redis.call('ZREM', P .. 'b:u', s)\n"                      \
     "  redis.call('ZREM', P .. 'b:a', s) redis.call('HDEL', P .. 'b:v', s)\n"                      \
@@ -108,37 +109,41 @@ const char *const shared_script_text[SHARED_SCRIPTS] = {
                          "redis.call('PEXPIRE', mine, ARGV[3])\n"
                          "return {0}\n",
 
-    [SHARED_POINTS] =
-        NOW BAN "local net, slot_ms = ARGV[3], tonumber(ARGV[5])\n"
-                "local subject, key = 'n:' .. net, P .. 'p:' .. net\n"
-                "local v = redis.call('HGET', P .. 'b:v', subject)\n"
-                "local ends = tonumber(redis.call('ZSCORE', P .. 'b:u', subject)) or 0\n"
-                "if v and string.sub(v, 1, 5) ~= 'lift ' and ends > now then return {1} end\n"
-                "local slot, sum = math.floor(now / slot_ms), 0\n"
-                "redis.call('HINCRBY', key, int(slot), ARGV[4])\n"
-                "local all = redis.call('HGETALL', key)\n"
-                "for i = 1, #all, 2 do\n"
-                "  local at = tonumber(all[i]) or 0\n"
-                "  if at < slot - 8 or at > slot then redis.call('HDEL', key, all[i])\n"
-                "  else sum = sum + (tonumber(all[i + 1]) or 0) end\n"
-                "end\n"
-                "redis.call('PEXPIRE', key, int(slot_ms * 9))\n"
-                "if sum < tonumber(ARGV[6]) then return {0} end\n"
-                "redis.call('DEL', key)\n"
-                "local later = math.max(stamp(subject) or 0, stamp('*') or 0) + 1\n"
-                "ban(subject, 'points', '-', tonumber(ARGV[7]), math.max(us, later))\n"
-                "return {1}\n",
+    [SHARED_POINTS] = NOW BAN
+    "local net, slot_ms = ARGV[3], tonumber(ARGV[5])\n"
+    "local subject, key = 'n:' .. net, P .. 'p:' .. net\n"
+    "local v = redis.call('HGET', P .. 'b:v', subject)\n"
+    "if v and string.sub(v, 1, 5) ~= 'lift ' and ends(subject) > now then return {1} end\n"
+    "local slot, sum = math.floor(now / slot_ms), 0\n"
+    "redis.call('HINCRBY', key, int(slot), ARGV[4])\n"
+    "local all = redis.call('HGETALL', key)\n"
+    "for i = 1, #all, 2 do\n"
+    "  local at = tonumber(all[i]) or 0\n"
+    "  if at < slot - 8 or at > slot then redis.call('HDEL', key, all[i])\n"
+    "  else sum = sum + (tonumber(all[i + 1]) or 0) end\n"
+    "end\n"
+    "redis.call('PEXPIRE', key, int(slot_ms * 9))\n"
+    "if sum < tonumber(ARGV[6]) then return {0} end\n"
+    "redis.call('DEL', key)\n"
+    "local later = math.max(stamp(subject) or 0, stamp('*') or 0) + 1\n"
+    "ban(subject, 'points', '-', tonumber(ARGV[7]), math.max(us, later))\n"
+    "return {1}\n",
 
     [SHARED_BAN] = NOW BAN
     "local skipped = 0\n"
     "for i = 3, #ARGV, 5 do\n"
     "  local subject, kind, left = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])\n"
+    "  for _, s in ipairs({subject, '*'}) do\n"
+    "    if ends(s) <= now then drop(s) end\n"
+    "  end\n"
     "  local at = math.max(math.min(us, tonumber(ARGV[i + 3])), tonumber(ARGV[i + 4]))\n"
     "  local old, all = stamp(subject), stamp('*') or -1\n"
     "  local v = redis.call('HGET', P .. 'b:v', subject) or ''\n"
     "  if order(subject) then\n"
     "    ban(subject, kind, me, left, 9e15)\n"
     "  elseif (old or -1) > at or all > at or\n"
+    "      kind == 'points' and string.sub(v, 1, 7) == 'manual ' and ends(subject) > now + left "
+    "or\n"
     "      old == at and string.sub(v, 1, #kind + 1) == kind .. ' ' then\n"
     "    skipped = skipped + 1\n"
     "  else\n"

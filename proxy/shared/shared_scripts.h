@@ -37,7 +37,8 @@ enum shared_script {
     /* P GATE SUBJECT KIND LEFT MADE FLOOR ... -> [skipped]: changes of bans. MADE: upper bound of
      * the time of the change, in microseconds; 0: unknown, so any change with a stamp is later. The
      * stamp is MADE, at most the present time, but at least FLOOR. The script skips a change if the
-     * store has the same change, or a later one of the subject or of all. */
+     * store has the same change, or a later one of the subject or of all that has not ended, and a
+     * ban by points if an administrator's ban of the subject is longer. */
     SHARED_BAN,
     /* P GATE ID FLAG PAGE MAX TIME -> [1, or 0: the list is full]: appends a page to the answers;
      * FLAG `.`: the last one of the gate, `+`: not */

@@ -443,6 +443,23 @@ def test_the_later_change_of_a_ban_wins(bench, redis, stores, changes, kept):
         assert {s: (redis("HGET", prefix + "b:v", s).split()[0], stamp) for s, stamp in stamps.items()} == kept, prefix
 
 
+def test_only_bans_in_force_count(bench, redis, stores):
+    """A lift that has ended wins over nothing, and a ban by points does not replace a longer one by an administrator."""
+    store = stores(plausible)
+    up(single(bench, store))
+    loaded = [words[2] for words in store.seen if words[:2] == [b"SCRIPT", b"LOAD"]]
+    [script] = [text.decode() for text in loaded if b"return {skipped}" in text]
+    skipped = lambda *change: int(redis("EVAL", script, 0, "t:", "g", *change))
+    for subject in NET, "*":
+        assert skipped(subject, "lift", 0, ENDLESS, 0) == 0
+        assert skipped(NET, "manual", 7200000, 5, 0) == 0
+        assert skipped(NET, "points", 3600000, ENDLESS, 0) == 1
+        assert redis("HGET", "t:b:v", NET) == "manual g"
+        assert skipped(NET, "points", 9000000, ENDLESS, 0) == 0
+        assert redis("HGET", "t:b:v", NET) == "points g"
+        redis("DEL", "t:b:v", "t:b:a", "t:b:l", "t:b:u")
+
+
 def test_a_skipped_change_is_counted(bench, redis, stores):
     """The gate needs the number of skipped changes, because it then reads all changes again. No order is skipped."""
     store = stores(plausible)
