@@ -42,7 +42,10 @@ IPSEC_MB := $(shell printf '%s\n' '$(comment)include <intel-ipsec-mb.h>' 'int ma
 	'IMB_MGR *m = alloc_mb_mgr(0); IMB_AES128_GCM_PRE(m, m, &k); return (int)m->features; }' | \
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -x c -o /dev/null - -lIPSec_MB 2>/dev/null && echo -lIPSec_MB)
 endif
-export IPSEC_MB # a make inside of this one does not ask again
+# A make inside of this one does not ask again, unless the library may have been installed meanwhile.
+ifneq ($(IPSEC_MB),)
+export IPSEC_MB
+endif
 # libhiredis requests 64-bit offsets, which 64-bit systems have in any case; the flag renames functions (pread64), which
 # tests replace by their usual names.
 PKG_CFLAGS := $(filter-out -D_FILE_OFFSET_BITS=64,$(shell $(PKG_CONFIG) --cflags $(PKGS) $(OPTIONAL) 2>/dev/null))

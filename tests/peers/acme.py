@@ -40,6 +40,7 @@ def challenge_certificate(folder, name, authorization=b"key authorization"):
 def context(*protocols):
     """Returns the context of a client that offers these protocols; none: no ALPN."""
     made = tls.client_context()
+    made.set_ecdh_curve("prime256v1")  # OpenSSL 3.5 has a key of 1.2 kB otherwise: too much in records of one byte
     if protocols:
         made.set_alpn_protocols(protocols)
     return made
