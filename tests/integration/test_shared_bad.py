@@ -204,7 +204,7 @@ def hostile(bench, place, stores):
     secret.write_text("of these gates alone" * 2 + "\n")
     answers = Hostile()
     gate = single(bench, stores(answers), shared_secret_file=secret.name, status="127.0.0.1:0", max_tunnels_per_user=9,
-                  ban_file="hostile.bans")
+                  ban_file="hostile.bans", shared_timeout="2s")
     return answers, up(gate)
 
 
