@@ -407,6 +407,16 @@ NET, OTHER = "n:192.0.2.1", "u:alice"
 ENDLESS = 1 << 52                                                  # later than any clock
 
 
+@pytest.fixture
+def ban_script(bench, redis, stores):
+    """Returns a function that runs the script of the gate for changes of bans in a real store, under a prefix."""
+    store = stores(plausible)
+    up(single(bench, store))
+    loaded = [words[2] for words in store.seen if words[:2] == [b"SCRIPT", b"LOAD"]]
+    [script] = [text.decode() for text in loaded if b"return {skipped}" in text]
+    return lambda prefix, *changes: redis("EVAL", script, 0, prefix, "g", *changes)
+
+
 # Each change: subject, kind, made, floor. Then the kinds and stamps that the store must have; "now": the store's time.
 @pytest.mark.parametrize("changes, kept", [
     ([(NET, "manual", 5, 0)], {NET: ("manual", 5)}),
@@ -425,16 +435,12 @@ ENDLESS = 1 << 52                                                  # later than 
     ([(NET, "manual", 4, 0), (OTHER, "manual", 6, 0), ("*", "lift", 5, 0)], {"*": ("lift", 5), OTHER: ("manual", 6)}),
     ([("*", "lift", 5, 0), ("*", "lift", 4, 0)], {"*": ("lift", 5)}),
 ])
-def test_the_later_change_of_a_ban_wins(bench, redis, stores, changes, kept):
+def test_the_later_change_of_a_ban_wins(redis, ban_script, changes, kept):
     """Runs the script of the gate in a real store: all changes with one command, and one command for each change."""
-    store = stores(plausible)
-    up(single(bench, store))
-    loaded = [words[2] for words in store.seen if words[:2] == [b"SCRIPT", b"LOAD"]]
-    [script] = [text.decode() for text in loaded if b"return {skipped}" in text]
     fields = [(subject, kind, 3600000, made, floor) for subject, kind, made, floor in changes]
-    redis("EVAL", script, 0, "one:", "g", *(x for change in fields for x in change))
+    ban_script("one:", *(x for change in fields for x in change))
     for change in fields:
-        redis("EVAL", script, 0, "each:", "g", *change)
+        ban_script("each:", *change)
     for prefix in "one:", "each:":
         subjects = redis("ZRANGE", prefix + "b:l", 0, -1).split()
         stamps = {subject: float(redis("ZSCORE", prefix + "b:a", subject)) for subject in subjects}
@@ -445,13 +451,9 @@ def test_the_later_change_of_a_ban_wins(bench, redis, stores, changes, kept):
         assert {s: (redis("HGET", prefix + "b:v", s).split()[0], stamp) for s, stamp in stamps.items()} == kept, prefix
 
 
-def test_only_bans_in_force_count(bench, redis, stores):
+def test_only_bans_in_force_count(redis, ban_script):
     """A lift that has ended wins over nothing, and a ban by points does not replace a longer one by an administrator."""
-    store = stores(plausible)
-    up(single(bench, store))
-    loaded = [words[2] for words in store.seen if words[:2] == [b"SCRIPT", b"LOAD"]]
-    [script] = [text.decode() for text in loaded if b"return {skipped}" in text]
-    skipped = lambda *change: int(redis("EVAL", script, 0, "t:", "g", *change))
+    skipped = lambda *change: int(ban_script("t:", *change))
     for subject in NET, "*":
         assert skipped(subject, "lift", 0, ENDLESS, 0) == 0
         assert skipped(NET, "manual", 7200000, 5, 0) == 0
@@ -462,13 +464,9 @@ def test_only_bans_in_force_count(bench, redis, stores):
         redis("DEL", "t:b:v", "t:b:a", "t:b:l", "t:b:u")
 
 
-def test_a_skipped_change_is_counted(bench, redis, stores):
+def test_a_skipped_change_is_counted(redis, ban_script):
     """The gate needs the number of skipped changes, because it then reads all changes again. No order is skipped."""
-    store = stores(plausible)
-    up(single(bench, store))
-    loaded = [words[2] for words in store.seen if words[:2] == [b"SCRIPT", b"LOAD"]]
-    [script] = [text.decode() for text in loaded if b"return {skipped}" in text]
-    skipped = lambda *change: int(redis("EVAL", script, 0, "t:", "g", *change))
+    skipped = lambda *change: int(ban_script("t:", *change))
     assert skipped(NET, "manual", 3600000, 5, 0) == 0
     assert skipped(NET, "manual", 3600000, 5, 5) == 1              # the same change, offered by another gate
     assert skipped(NET, "lift", 3600000, 4, 0, OTHER, "manual", 3600000, 6, 0) == 1

@@ -15,7 +15,7 @@ static void answer(struct shared_clock *c, uint64_t sent, uint64_t there, uint64
     shared_clock_take(c, sent, sent + there + back, sent + there + ahead);
 }
 
-static void the_bound_is_that_of_the_fastest_answer(void **state)
+static void the_fastest_question_sets_the_bound(void **state)
 {
     (void)state;
     struct shared_clock c = {0};
@@ -56,7 +56,7 @@ static void times_are_positive(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_bound_is_that_of_the_fastest_answer),
+        cmocka_unit_test(the_fastest_question_sets_the_bound),
         cmocka_unit_test(a_clock_that_was_set_is_followed),
         cmocka_unit_test(times_are_positive),
     };
