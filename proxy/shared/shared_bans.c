@@ -63,8 +63,8 @@ static void ban_send(struct shared *s, struct shared_op *op)
         s->offer = true;
 }
 
-/* Sends an order to end tunnels, or a question, once: the gate does not keep it, so it is lost if
- * the store is down. */
+/* Sends an order to end tunnels once: the gate does not keep it, so it is lost if the store is
+ * down. */
 static void on_order(void *arg)
 {
     struct letter *l = arg;
