@@ -332,7 +332,7 @@ def test_only_at_the_configured_address(bench):
     """The gate listens on the configured address and on no other."""
     gate = bench.gate(bench.backend(), listener={"listen": "127.0.0.2:0"})
     with pytest.raises(OSError):
-        socket.create_connection(("127.0.0.1", gate.address()[1]))
+        socket.create_connection(("127.0.0.77", gate.address()[1]))  # where no other test listens
     bench.client(gate).establish("request")
 
 
